@@ -1,0 +1,85 @@
+"""What a portal reads on `dsr.portal.<portal>.status.v1` (compacted)."""
+
+import datetime as dt
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from habeas.contracts.base import Code, Message, Model, Participant, Timestamp
+from habeas.contracts.vocabulary import (
+    Open,
+    RequestOutcome,
+    RequestState,
+    Right,
+    SystemState,
+    TaskOutcome,
+    WaitingFor,
+)
+
+
+class Due(Model):
+    """When the law wants an answer. A computed date, with the rule that made it."""
+
+    at: Timestamp
+    """The last second of the last day."""
+    on: dt.date
+    """The last day, in the controller's time zone."""
+    rule: str
+    original_at: Timestamp
+    """As `at`, before any extension or pause."""
+    extended: bool = False
+
+
+class SystemStatus(Model):
+    system: Participant
+    state: Open[SystemState]
+    outcome: Open[TaskOutcome] | None = None
+    reason: Code | None = None
+
+
+class AnswerStatus(Model):
+    available: bool
+    expires_at: Timestamp | None = None
+
+
+class StatusReason(Model):
+    code: Code
+    ground: Code | None = None
+
+
+class StatusChanged(Message):
+    """The whole state of a request. One writer; readers ignore any `version` below the highest they saw."""
+
+    TYPE: ClassVar[str] = "dsr.request.status_changed.v1"
+
+    request_id: UUID
+    reference: Annotated[str, Field(pattern=r"^HB-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}$")]
+    version: Annotated[int, Field(ge=1)]
+    state: Open[RequestState]
+    waiting_for: Open[WaitingFor] | None = None
+    outcome: Open[RequestOutcome] | None = None
+    right: Open[Right]
+    regulation: str | None
+    received_at: Timestamp
+    since: Timestamp
+    due: Due | None
+    overdue: bool = False
+    systems: tuple[SystemStatus, ...] = ()
+    answer: AnswerStatus | None = None
+    reason: StatusReason | None = None
+
+
+class SubmissionError(Model):
+    code: Code
+    pointer: str
+
+
+class SubmissionRejected(Message):
+    """A message of the portal's was refused. Keyed by its ce_id; only fields of the contract are named, no values."""
+
+    TYPE: ClassVar[str] = "dsr.submission.rejected.v1"
+
+    request_id: UUID | None
+    ce_id: UUID
+    errors: tuple[SubmissionError, ...]
