@@ -1,0 +1,225 @@
+"""The services' own events, on `dsr.requests.v1`, `dsr.progress.v1` and `dsr.outcomes.v1`. Not part of the contract.
+
+intake -> RequestOpened, SubmissionRefused -> fanout, collector
+fanout -> PlanMade -> collector;  collector -> SystemsFinished -> fanout
+collector -> NoticeRequested -> notifier;  notifier -> NoticeDelivered -> collector
+
+Personal parts are sealed under the key `services`.
+"""
+
+import datetime as dt
+from enum import StrEnum
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from habeas.contracts.base import Code, Message, Model, Participant, PersonalModel, Sealed, Timestamp
+from habeas.contracts.status import Due, StatusReason, SubmissionError
+from habeas.contracts.submission import Details, Identity, Requester, Subject
+from habeas.contracts.vocabulary import (
+    Action,
+    DeliverTo,
+    Did,
+    NotifyBy,
+    Open,
+    RequestOutcome,
+    Right,
+    SystemState,
+    TaskOutcome,
+)
+
+SERVICES = "services"
+"""The participant whose key seals what travels between the services."""
+
+OPERATORS = "operators"
+"""The participant whose key seals the services' dead letters."""
+
+
+class Decision(StrEnum):
+    """What intake made of a submission."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    TRIAGE = "triage"
+
+
+class OpenedPersonal(PersonalModel):
+    """The submission's personal part, cut to identities that a trusted method has proven."""
+
+    subject: Subject
+    requester: Requester
+    deliver_to: DeliverTo
+    details: Details
+
+
+class RequestOpened(Message):
+    """A submission has become a request: accepted, refused, or for a person to classify."""
+
+    TYPE: ClassVar[str] = "dsr.request.opened.v1"
+    PERSONAL: ClassVar[type[PersonalModel] | None] = OpenedPersonal
+
+    request_id: UUID
+    reference: str
+    portal: Participant
+    decision: Decision
+    right: Open[Right]
+    regulation: str | None
+    jurisdiction: str | None
+    case_id: UUID | None
+    notify_by: NotifyBy
+    received_at: Timestamp
+    opened_at: Timestamp
+    due: Due | None
+    reason: StatusReason | None = None
+    personal: Sealed
+
+
+class SubmissionRefused(Message):
+    """A portal's message could not be used; the collector tells the portal on its status topic."""
+
+    TYPE: ClassVar[str] = "dsr.submission.refused.v1"
+
+    request_id: UUID | None
+    portal: Participant
+    ce_id: UUID
+    errors: tuple[SubmissionError, ...]
+
+
+class PlannedSystem(Model):
+    """One row of a plan. `task_id` is set once the system was asked."""
+
+    system: Participant
+    state: Open[SystemState]
+    action: Open[Action] | None = None
+    task_id: UUID | None = None
+    attempt: int = 0
+    due_at: Timestamp | None = None
+    reason: Code | None = None
+
+
+class PlanMade(Message):
+    """The whole plan as it stands; the highest `version` of a request counts."""
+
+    TYPE: ClassVar[str] = "dsr.plan.made.v1"
+
+    request_id: UUID
+    version: Annotated[int, Field(ge=1)]
+    systems: tuple[PlannedSystem, ...]
+
+
+class FoundPersonal(PersonalModel):
+    identities: tuple[Identity, ...]
+
+
+class SystemsFinished(Message):
+    """Which systems have answered so far, with all the identifiers they found."""
+
+    TYPE: ClassVar[str] = "dsr.systems.finished.v1"
+    PERSONAL: ClassVar[type[PersonalModel] | None] = FoundPersonal
+
+    request_id: UUID
+    systems: tuple[Participant, ...]
+    personal: Sealed
+
+
+class Notice(StrEnum):
+    """What a mail is about; the value of its `X-Habeas-Notice` header."""
+
+    ACKNOWLEDGED = "acknowledged"
+    COMPLETED = "completed"
+    PARTIALLY_COMPLETED = "partially_completed"
+    NOTHING_HELD = "nothing_held"
+    REFUSED = "refused"
+    DPO_REVIEW = "dpo_review"
+    DPO_TRIAGE = "dpo_triage"
+
+
+class Recipient(StrEnum):
+    """Whom a mail goes to, by role: an address never stands in clear."""
+
+    REQUESTER = "requester"
+    DPO = "dpo"
+
+
+class StatementItem(Model):
+    """What one system did with one category of records."""
+
+    system: Participant
+    category: Code
+    did: Open[Did]
+    count: int
+    ground: Code | None = None
+    until: dt.date | None = None
+
+
+class SystemNote(Model):
+    """How a system ended, where it has no items to show: excluded, nothing held, failed."""
+
+    system: Participant
+    state: Open[SystemState]
+    outcome: Open[TaskOutcome] | None = None
+    reason: Code | None = None
+
+
+class AnswerObject(PersonalModel):
+    """Where the sealed answer lies in the object store and what opens it."""
+
+    key: str
+    secret: str
+    """The content key, base64url: whoever holds it can read the answer."""
+    sha256: str
+    bytes: int
+    media_type: str
+    expires_at: Timestamp
+
+
+class NoticePersonal(PersonalModel):
+    """Everything a mail needs besides the clear members of `NoticeRequested`."""
+
+    email: str | None
+    """None for the DPO, whose address the registry has."""
+    name: str | None = None
+    language: str = "en"
+    statement: tuple[StatementItem, ...] = ()
+    systems: tuple[SystemNote, ...] = ()
+    answer: AnswerObject | None = None
+
+
+class NoticeRequested(Message):
+    """Somebody is to be told. Natural key: request, notice, recipient, ordinal."""
+
+    TYPE: ClassVar[str] = "dsr.notice.requested.v1"
+    PERSONAL: ClassVar[type[PersonalModel] | None] = NoticePersonal
+
+    request_id: UUID
+    notice: Open[Notice]
+    recipient: Recipient
+    ordinal: Annotated[int, Field(ge=1)] = 1
+    reference: str
+    right: Open[Right]
+    regulation: str | None
+    jurisdiction: str | None
+    received_at: Timestamp
+    due: Due | None
+    outcome: Open[RequestOutcome] | None = None
+    reason: StatusReason | None = None
+    personal: Sealed
+
+
+class DeliveryResult(StrEnum):
+    ACCEPTED = "accepted"
+    BOUNCED = "bounced"
+
+
+class NoticeDelivered(Message):
+    """SMTP has taken the mail, or refused it for good."""
+
+    TYPE: ClassVar[str] = "dsr.notice.delivered.v1"
+
+    request_id: UUID
+    notice: Open[Notice]
+    recipient: Recipient
+    ordinal: int
+    result: DeliveryResult
+    at: Timestamp
