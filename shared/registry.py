@@ -6,10 +6,9 @@ erasure does to it. Everything a plan, a due date or a letter states about the c
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -22,37 +21,19 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from habeas.contracts.base import Participant
 from habeas.contracts.vocabulary import Instruction, LegalBasis, Origin, ProofLevel
 from shared.law.errors import LawError
 from shared.law.grounds import ground
 from shared.law.places import EEA, country_of, working_days
+from shared.law.regime import regimes
+from shared.registry_errors import Problem, RegistryError, explain
 
 RESERVED = frozenset({"intake", "fanout", "collector", "notifier", "services", "operators"})
 """Principals of the application itself; no participant may have their name."""
 
 _LEVELS = tuple(ProofLevel)  # from low to high
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    path: str
-    """The member at fault, as a TOML path: `systems.billing.categories[0].basis`."""
-    advice: str
-
-
-class RegistryError(Exception):
-    """The registry cannot be used; the text names every bad member and what to write instead."""
-
-    def __init__(self, file: Path, problems: tuple[Problem, ...]) -> None:
-        self.file = file
-        self.problems = problems
-        lines = (
-            f"  {problem.path}: {problem.advice}" if problem.path else f"  {problem.advice}" for problem in problems
-        )
-        super().__init__("\n".join((f"The registry {file} needs a correction:", *lines)))
 
 
 def _ground_code(value: object) -> object:
@@ -316,7 +297,7 @@ def load_registry(path: Path) -> Registry:
     try:
         registry = Registry.model_validate(tables)
     except ValidationError as error:
-        raise RegistryError(path, tuple(_explain(finding) for finding in error.errors())) from error
+        raise RegistryError(path, tuple(explain(finding, Registry) for finding in error.errors())) from error
     problems = list(_contradictions(registry))
     if problems:
         raise RegistryError(path, tuple(problems))
@@ -334,7 +315,7 @@ def _link(tables: dict[str, Any]) -> Iterator[Problem]:
     try:
         parties = TypeAdapter(dict[Name, Party]).validate_python(tables.get("parties", {}))
     except ValidationError as error:
-        yield from (_explain(finding, ("parties",)) for finding in error.errors())
+        yield from (explain(finding, Registry, ("parties",)) for finding in error.errors())
         return
     for kind in ("portals", "systems"):
         for name, table in _tables(tables, kind):
@@ -356,22 +337,11 @@ def _link(tables: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _contradictions(registry: Registry) -> Iterator[Problem]:
-    for name in registry.systems:
-        if name in registry.portals:
-            yield Problem(f"systems.{name}", "is a portal's name as well: give one of the two another")
-    for kind, names in (("portals", registry.portals), ("systems", registry.systems)):
-        for name in RESERVED.intersection(names):
-            yield Problem(f"{kind}.{name}", "is a principal of the application itself: choose another name")
+    """What each table allows and all of them together do not."""
+    yield from _misnamed_participants(registry)
+    yield from _misplaced_countries(registry)
     if "default" not in registry.authorities:
         yield Problem("authorities.default", "is missing: add the authority where the controller is established")
-    seen: dict[str, str] = {}
-    for code, countries in registry.regulations.items():
-        for index, country in enumerate(countries):
-            if country in seen:
-                yield Problem(
-                    f"regulations.{code}[{index}]", f"remove {country}: it stands under {seen[country]} already"
-                )
-            seen.setdefault(country, code)
     for system in registry.systems.values():
         for index, category in enumerate(system.categories):
             for position, purpose in enumerate(category.purposes):
@@ -380,47 +350,23 @@ def _contradictions(registry: Registry) -> Iterator[Problem]:
                     yield Problem(path, f"write one of {', '.join(registry.purposes)}, or add it under [purposes]")
 
 
-def _explain(finding: ErrorDetails, prefix: tuple[str, ...] = ()) -> Problem:
-    location = (*prefix, *finding["loc"])
-    context = finding.get("ctx", {})
-    expected = _described(location)
-    match finding["type"]:
-        case "missing":
-            advice = f"is missing: write {expected}" if expected else "is missing: add it"
-        case "extra_forbidden":
-            advice = "is not known here: correct its name or remove it"
-        case "enum":
-            advice = f"write one of {context['expected']}"
-        case "value_error":
-            advice = str(context["error"])
-        case _:
-            advice = f"write {expected}" if expected else f"expected otherwise: {finding['msg']}"
-    return Problem(_toml_path(location), advice)
+def _misnamed_participants(registry: Registry) -> Iterator[Problem]:
+    for name in registry.systems:
+        if name in registry.portals:
+            yield Problem(f"systems.{name}", "is a portal's name as well: give one of the two another")
+    for kind, names in (("portals", registry.portals), ("systems", registry.systems)):
+        for name in RESERVED.intersection(names):
+            yield Problem(f"{kind}.{name}", "is a principal of the application itself: choose another name")
 
 
-def _toml_path(location: tuple[int | str, ...]) -> str:
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location if part != "[key]")
-    return "".join(parts).removeprefix(".")
-
-
-def _described(location: tuple[int | str, ...]) -> str | None:
-    """What is to stand there, in the words of the model: the description nearest to the member."""
-    annotation: Any = Registry
-    described: str | None = None
-    for index, part in enumerate(location):
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            field = annotation.model_fields.get(str(part))
-            if field is None:
-                return None
-            annotation, described = field.annotation, field.description
-            continue
-        inside = get_args(annotation)
-        if part == "[key]" or not inside:
-            break
-        key_at_fault = location[index + 1 : index + 2] == ("[key]",)
-        annotation = inside[0] if isinstance(part, int) or key_at_fault else inside[-1]
-        described = next(
-            (note.description for note in getattr(annotation, "__metadata__", ()) if note.description), None
-        )
-        annotation = getattr(annotation, "__origin__", annotation) if described else annotation
-    return described
+def _misplaced_countries(registry: Registry) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for code, countries in registry.regulations.items():
+        if code not in regimes():
+            yield Problem(f"regulations.{code}", f"is not known: write one of {', '.join(regimes())}")
+        for index, country in enumerate(countries):
+            if country in seen:
+                yield Problem(
+                    f"regulations.{code}[{index}]", f"remove {country}: it stands under {seen[country]} already"
+                )
+            seen.setdefault(country, code)

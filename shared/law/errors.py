@@ -48,3 +48,20 @@ class UnknownGroundError(LawError):
     def __init__(self, code: str, known: tuple[str, ...]) -> None:
         self.code = code
         super().__init__(f"No ground has the code {code!r}: write one of {', '.join(known)}.")
+
+
+class NoReachError(LawError):
+    """The regulation as it stands here does not say what the right reaches."""
+
+    def __init__(self, regulation: str, right: str, rights: tuple[str, ...]) -> None:
+        self.regulation = regulation
+        self.right = right
+        known = f"it does for {', '.join(rights)}" if rights else "only its clock is known here"
+        super().__init__(f"What {right} reaches under {regulation} is not known: {known}.")
+
+
+class NaiveTimeError(LawError):
+    """An instant without a time zone."""
+
+    def __init__(self) -> None:
+        super().__init__("The time of receipt has no time zone: write it with an offset, in UTC best.")

@@ -85,6 +85,11 @@ _CATALOGUE: Final = (
         "The right you asked for does not cover data that we process on this legal basis.",
     ),
     Ground(
+        "withdraw_consent",
+        "GDPR Art. 7(3), 21(1)",
+        "We process this because you agreed to it. You need not object: withdraw your consent at any time.",
+    ),
+    Ground(
         "restricted",
         "GDPR Art. 18(2)",
         "This is restricted: we keep it and do nothing else with it.",

@@ -33,7 +33,7 @@ class WorkingDays:
     def __init__(self, place: str) -> None:
         country, _, subdivision = place.partition("-")
         try:
-            self._holidays = holidays.country_holidays(country, subdiv=subdivision or None)
+            self._holidays = holidays.country_holidays(country, subdiv=subdivision or None, language="en_US")
         except (NotImplementedError, KeyError) as error:
             raise UnknownPlaceError(place) from error
         self.place = place

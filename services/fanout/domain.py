@@ -1,0 +1,296 @@
+"""The plan: which systems are asked to do what for a request, in which waves, and why the others are not.
+
+Pure rules. A plan lists every system of the registry, in its order, and is a snapshot: what happens afterwards is
+decided from the plan and the facts, never from a registry that may have changed meanwhile.
+"""
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, Literal, assert_never
+
+from habeas.contracts.submission import Identity
+from habeas.contracts.task import ScopeItem
+from habeas.contracts.vocabulary import Action, Instruction, LegalBasis, Right, SystemState
+from shared.law.reach import Beyond, Reached, reach
+from shared.law.regime import Reach, regime
+from shared.registry import Category, Registry, System
+
+
+class FanoutError(Exception):
+    """Base of everything this service raises."""
+
+
+class RightNotPlannedError(FanoutError):
+    """No plan can be made for the right."""
+
+    def __init__(self, right: Right) -> None:
+        self.right = right
+        super().__init__(f"No plan can be made for {right}: plans are made for {', '.join(ACTIONS)}.")
+
+
+class Reason(StrEnum):
+    """Why a system is not asked, now or at all. Travels in clear."""
+
+    WAITING_FOR_IDENTIFIER = "waiting_for_identifier"
+    IDENTIFIER_NOT_FOUND = "identifier_not_found"
+    RIGHT_DOES_NOT_REACH = "right_does_not_reach"
+
+
+ACTIONS: Final[dict[Right, Action]] = {
+    Right.ACCESS: Action.ACCESS,
+    Right.PORTABILITY: Action.EXPORT,
+    Right.RECTIFICATION: Action.RECTIFY,
+    Right.ERASURE: Action.ERASE,
+    Right.RESTRICTION: Action.RESTRICT,
+    Right.OBJECTION: Action.OBJECT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A category that the right does not reach, with the ground (a code of `shared.law.grounds`)."""
+
+    category: str
+    ground: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a system does for the request once it is asked."""
+
+    action: Action
+    scope: tuple[ScopeItem, ...]
+    """Empty for `locate` alone, which hands out identifiers and nothing else."""
+    due_at: datetime
+    """The system's own due time: not after the request's."""
+    needs: frozenset[str]
+    """Identity types, any one of which finds a person there. A task carries identities of these types alone."""
+    provides: frozenset[str]
+    """Identity types that its answer may contain."""
+
+    def __post_init__(self) -> None:
+        if bool(self.scope) == (self.action is Action.LOCATE):
+            raise ValueError("every action but locate has a scope")
+        if not self.needs:
+            raise ValueError("a system is asked by at least one identity type")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    system: str
+    work: Work
+    left_out: tuple[LeftOut, ...] = ()
+    state: Literal[SystemState.ASKED] = SystemState.ASKED
+    reason: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Not asked yet: an unfinished system may still find what it needs."""
+
+    system: str
+    work: Work
+    left_out: tuple[LeftOut, ...] = ()
+    state: Literal[SystemState.WAITING] = SystemState.WAITING
+    reason: Literal[Reason.WAITING_FOR_IDENTIFIER] = Reason.WAITING_FOR_IDENTIFIER
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """Excluded: nobody asked finds what it needs, or could. Keeps its work, in case the identifier comes late."""
+
+    system: str
+    work: Work
+    left_out: tuple[LeftOut, ...] = ()
+    state: Literal[SystemState.EXCLUDED] = SystemState.EXCLUDED
+    reason: Literal[Reason.IDENTIFIER_NOT_FOUND] = Reason.IDENTIFIER_NOT_FOUND
+
+
+@dataclass(frozen=True, slots=True)
+class NotReached:
+    """Excluded: the right reaches nothing the system holds."""
+
+    system: str
+    left_out: tuple[LeftOut, ...]
+    work: None = None
+    state: Literal[SystemState.EXCLUDED] = SystemState.EXCLUDED
+    reason: Literal[Reason.RIGHT_DOES_NOT_REACH] = Reason.RIGHT_DOES_NOT_REACH
+
+
+PlanItem = Asked | Waiting | NotFound | NotReached
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One item for each system of the registry, in its order."""
+
+    items: tuple[PlanItem, ...]
+
+    def __post_init__(self) -> None:
+        if len({item.system for item in self.items}) != len(self.items):
+            raise ValueError("a plan has one item for each system")
+
+    def __getitem__(self, system: str) -> PlanItem:
+        return next(item for item in self.items if item.system == system)
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        return tuple(item for item in self.items if isinstance(item, Asked))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything recorded so far about a request, not only what is new. Sets: order and repetition do not matter."""
+
+    known: frozenset[str] = field(default_factory=frozenset)
+    """Identity types with at least one value, given and proven or found by a system."""
+    finished: frozenset[str] = field(default_factory=frozenset)
+    """Systems that have given their final answer, whatever it was."""
+
+
+def make_plan(
+    registry: Registry,
+    right: Right,
+    regulation: str,
+    identity_types: Set[str],
+    *,
+    received_at: datetime,
+    due_at: datetime,
+) -> Plan:
+    """The plan of a request whose proven identities are of `identity_types`.
+
+    `received_at` and `due_at` are the request's. Raises `RightNotPlannedError`, and `LawError` where the regulation is
+    unknown or says nothing about the right.
+    """
+    if right not in ACTIONS:
+        raise RightNotPlannedError(right)
+    rule = regime(regulation).reach_of(right)
+    dues = {name: min(due_at, received_at + timedelta(days=system.days)) for name, system in registry.systems.items()}
+    reached = [_first_item(system, right, rule, dues[system.name]) for system in registry.systems.values()]
+    plan = Plan(_with_locators(reached, registry, dues))
+    return apply(plan, advance(plan, Facts(known=frozenset(identity_types))))
+
+
+def advance(plan: Plan, facts: Facts) -> tuple[PlanItem, ...]:
+    """The items that change: each replaces the plan's item of the same system; an `Asked` among them is to be sent.
+
+    What a system comes to depends on the whole of the facts and not on the way there, so any order of the same facts
+    ends alike; and after `apply`, the same facts change nothing more. An asked system stays asked, whatever is found
+    later. A system given up as not found is asked after all if its identifier turns up.
+    """
+    possible = _may_still_find(plan, facts)
+    changes: list[PlanItem] = []
+    for item in plan.items:
+        match item:
+            case Asked() | NotReached():
+                continue
+            case Waiting() | NotFound():
+                outcome = _outcome(item, facts, possible)
+            case _:
+                assert_never(item)
+        if outcome != item:
+            changes.append(outcome)
+    return tuple(changes)
+
+
+def apply(plan: Plan, changes: tuple[PlanItem, ...]) -> Plan:
+    """The plan with the changed items in place of their systems' former ones."""
+    changed = {item.system: item for item in changes}
+    return replace(plan, items=tuple(changed.get(item.system, item) for item in plan.items))
+
+
+def identities_for(work: Work, identities: Iterable[Identity]) -> tuple[Identity, ...]:
+    """Those a task for this work carries: only of the types that the system needs (data minimisation, Art. 5(1)(c))."""
+    return tuple(identity for identity in identities if identity.identity_type in work.needs)
+
+
+def _outcome(item: Waiting | NotFound, facts: Facts, possible: Set[str]) -> Asked | Waiting | NotFound:
+    if item.work.needs & facts.known:
+        return Asked(item.system, item.work, item.left_out)
+    if item.work.needs & possible:
+        return Waiting(item.system, item.work, item.left_out)
+    return NotFound(item.system, item.work, item.left_out)
+
+
+def _may_still_find(plan: Plan, facts: Facts) -> frozenset[str]:
+    """The identity types that may yet be found: by systems asked and unfinished, and by those that may yet be asked.
+
+    Grown from those certainly asked, so that two systems that wait for each other do not keep each other waiting.
+    """
+    unfinished = [item for item in plan.items if item.work is not None and item.system not in facts.finished]
+    possible: frozenset[str] = frozenset()
+    while True:
+        grown = possible.union(
+            *(
+                item.work.provides
+                for item in unfinished
+                if isinstance(item, Asked) or item.work.needs & (facts.known | possible)
+            )
+        )
+        if grown == possible:
+            return possible
+        possible = grown
+
+
+def _first_item(system: System, right: Right, rule: Reach, due_at: datetime) -> Waiting | NotReached:
+    scope: list[ScopeItem] = []
+    left_out: list[LeftOut] = []
+    for category in system.categories:
+        entry = _entry(category, right, rule)
+        match entry:
+            case ScopeItem():
+                scope.append(entry)
+            case LeftOut():
+                left_out.append(entry)
+            case _:
+                assert_never(entry)
+    if not scope:
+        return NotReached(system.name, tuple(left_out))
+    return Waiting(system.name, _work(system, ACTIONS[right], tuple(scope), due_at), tuple(left_out))
+
+
+def _work(system: System, action: Action, scope: tuple[ScopeItem, ...], due_at: datetime) -> Work:
+    return Work(action=action, scope=scope, due_at=due_at, needs=system.needs, provides=system.provides)
+
+
+def _with_locators(
+    items: list[Waiting | NotReached], registry: Registry, dues: Mapping[str, datetime]
+) -> tuple[PlanItem, ...]:
+    """Systems that the right does not reach are asked to locate the person where another cannot be found without."""
+    while True:
+        needed = frozenset[str]().union(*(item.work.needs for item in items if item.work is not None))
+        locators = {
+            item.system
+            for item in items
+            if isinstance(item, NotReached) and (registry.systems[item.system].provides & needed)
+        }
+        if not locators:
+            return tuple(items)
+        items = [
+            Waiting(name, _work(registry.systems[name], Action.LOCATE, (), dues[name]), item.left_out)
+            if (name := item.system) in locators
+            else item
+            for item in items
+        ]
+
+
+def _entry(category: Category, right: Right, rule: Reach) -> ScopeItem | LeftOut:
+    if right is Right.ERASURE:
+        # What the law keeps from an erasure is in scope too: the system restricts it and names it (Art. 12(4)).
+        kept = any(basis in rule.beyond for basis in category.bases)
+        instruction = Instruction.RETAIN if kept else category.at_erasure.instruction
+        return _scope_item(category, category.basis, instruction)
+    reached = reach(rule, category.bases, category.origin, marketing=category.marketing)
+    match reached:
+        case Reached(basis):
+            return _scope_item(category, basis, None)
+        case Beyond(ground):
+            return LeftOut(category.name, ground)
+        case _:
+            assert_never(reached)
+
+
+def _scope_item(category: Category, basis: LegalBasis, instruction: Instruction | None) -> ScopeItem:
+    return ScopeItem(category=category.name, purposes=category.purposes, basis=basis, instruction=instruction)
