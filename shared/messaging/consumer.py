@@ -1,0 +1,218 @@
+"""From a batch of raw records to committed effects: at least once on the wire, once in effect.
+
+    records -> each decoded alone -> one transaction (handlers, settle, dead letters, outbox) -> commit -> publish
+
+The caller commits the offsets afterwards. A crash before the commit leaves nothing; after it, the batch comes again and
+the natural keys make it a repetition.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import structlog
+from aiokafka.errors import KafkaError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_exponential_jitter
+
+from habeas.contracts import ContractError, KeyFile, KeyUnknownError, Message, Reason
+from shared.clock import Clock
+from shared.database import Pool
+from shared.messaging.outbox import Outbox
+from shared.messaging.received import Received, Record, receive
+from shared.messaging.work import Work
+from shared.telemetry import METRICS
+
+_log = structlog.get_logger(__name__)
+
+Handler = Callable[[Sequence[Received[Any, Any]], Work], Awaitable[None]]
+"""Records the facts of all messages of one type in a batch, set-based."""
+
+Settle = Callable[[Work], Awaitable[None]]
+"""Runs once at the end of a batch: decides about the requests in `work.touched`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which topics carry a body, and what handles it."""
+
+    topics: tuple[str, ...]
+    model: type[Message]
+    handle: Handler
+
+
+async def nothing_to_settle(_work: Work) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long trouble is borne before the service stops and its supervisor starts it anew. Seconds."""
+
+    transient: float = 30.0
+    unknown_key: float = 2.0
+    unknown_key_memory: float = 60.0
+    consecutive_failures: int = 20
+    """Records in a row that no attempt could handle: past that the fault is ours, not theirs."""
+
+
+class ExhaustedError(Exception):
+    """The service cannot go on; offsets stand where they were. Restarting takes up the same batch."""
+
+
+@dataclass(slots=True)
+class Consumer:
+    """Handles batches for one service."""
+
+    service: str
+    routes: Sequence[Route]
+    pool: Pool
+    outbox: Outbox
+    keys: KeyFile
+    clock: Clock
+    settle: Settle = nothing_to_settle
+    on_refused: Settle = nothing_to_settle
+    """Runs where records were refused, for a service that has to tell somebody about `work.refused`."""
+    patience: Patience = Patience()
+    _models: dict[str, dict[str, type[Message]]] = field(init=False)
+    _handlers: dict[str, Handler] = field(init=False)
+    _unknown_kids: dict[str, float] = field(init=False, default_factory=dict)
+    _failures_in_a_row: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self._models = defaultdict(dict)
+        for route in self.routes:
+            for topic in route.topics:
+                self._models[topic][route.model.TYPE] = route.model
+        self._handlers = {route.model.TYPE: route.handle for route in self.routes}
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return tuple(self._models)
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        """Take `records` into effect. Raises `ExhaustedError`; never skips."""
+        started = time.monotonic()
+        await self._take(records)
+        METRICS.batches.observe(time.monotonic() - started)
+        METRICS.batch_records.observe(len(records))
+
+    async def transact(self, work_on: Callable[[Work], Awaitable[None]]) -> None:
+        """One transaction of the service's own making (a timer, a worker): commit, then publish."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            work = Work(self.service, connection, self.keys.keyring(), self.clock())
+            await work_on(work)
+            await self.settle(work)
+            await self.outbox.write(connection, work.outgoing)
+        await self.outbox.publish(work.outgoing)
+
+    async def _take(self, records: Sequence[Record]) -> None:
+        try:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception(is_transient),
+                stop=stop_after_delay(self.patience.transient),
+                wait=wait_exponential_jitter(initial=0.05, max=5),
+                before_sleep=_note_retry,
+                reraise=True,
+            ):
+                with attempt:
+                    await self._transact(records)
+        except Exception as error:
+            if is_transient(error):
+                raise ExhaustedError(
+                    f"gave up after {self.patience.transient:.0f} s of {type(error).__name__}"
+                ) from None
+            await self._isolate(records, error)
+        else:
+            self._failures_in_a_row = 0
+
+    async def _isolate(self, records: Sequence[Record], error: Exception) -> None:
+        """Something in `records` cannot be handled: halve until it stands alone, and bury that one."""
+        if len(records) > 1:
+            middle = len(records) // 2
+            await self._take(records[:middle])
+            await self._take(records[middle:])
+            return
+        self._failures_in_a_row += 1
+        METRICS.handler_failures.inc()
+        _log.error("record_failed", topic=records[0].topic, offset=records[0].offset, exc_info=error)
+        if self._failures_in_a_row > self.patience.consecutive_failures:
+            raise ExhaustedError(
+                f"{self._failures_in_a_row} records in a row failed: the fault is in the service"
+            ) from None
+        failure = ContractError(Reason.HANDLER_FAILED, "", type(error).__name__)
+
+        async def bury(work: Work) -> None:
+            work.bury(records[0], failure)
+
+        await self.transact(bury)
+
+    async def _transact(self, records: Sequence[Record]) -> None:
+        received, refused = await self._decode(records)
+
+        async def work_on(work: Work) -> None:
+            for record, error in refused:
+                work.bury(record, error)
+            for ce_type, batch in received.items():
+                await self._handlers[ce_type](batch, work)
+
+        await self.transact(work_on)
+
+    async def _decode(
+        self, records: Sequence[Record]
+    ) -> tuple[Mapping[str, list[Received[Any, Any]]], list[tuple[Record, ContractError]]]:
+        received: dict[str, list[Received[Any, Any]]] = {route.model.TYPE: [] for route in self.routes}
+        refused: list[tuple[Record, ContractError]] = []
+        for record in records:
+            try:
+                message = await self._receive(record)
+            except ContractError as error:
+                refused.append((record, error))
+                METRICS.records.labels(record.topic, "refused").inc()
+            else:
+                if message is not None:
+                    received[message.event.type].append(message)
+                METRICS.records.labels(record.topic, message.event.type if message else "other").inc()
+        return {ce_type: batch for ce_type, batch in received.items() if batch}, refused
+
+    async def _receive(self, record: Record) -> Received[Any, Any] | None:
+        models = self._models[record.topic]
+        give_up = time.monotonic() + self.patience.unknown_key
+        while True:
+            try:
+                return receive(record, models, self.keys.keyring())
+            except KeyUnknownError as error:
+                # A rotation may be on its way here. Waiting once per participant and minute keeps a flood bounded.
+                now = time.monotonic()
+                if now >= give_up or self._unknown_kids.get(error.participant, 0.0) > now:
+                    self._unknown_kids[error.participant] = now + self.patience.unknown_key_memory
+                    raise
+                await asyncio.sleep(0.25)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same batch may well succeed in a moment: connections, locks, servers on their way up or down."""
+    return isinstance(
+        error,
+        (
+            KafkaError,
+            OSError,
+            TimeoutError,
+            asyncpg.InterfaceError,
+            asyncpg.PostgresConnectionError,
+            asyncpg.InsufficientResourcesError,
+            asyncpg.OperatorInterventionError,
+            asyncpg.TransactionRollbackError,
+            asyncpg.ReadOnlySQLTransactionError,
+            asyncpg.LockNotAvailableError,
+        ),
+    )
+
+
+def _note_retry(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    METRICS.retries.inc()
+    _log.warning("batch_retried", attempt=state.attempt_number, error=type(error).__name__)

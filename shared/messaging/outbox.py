@@ -1,0 +1,216 @@
+"""The outbox: what a transaction decided to say is committed with it and sent right after.
+
+A crash between commit and send leaves rows; a crash between send and delete leaves rows that were sent. Either way the
+sweeper sends them (again), and every reader takes an event twice as once. Rows younger than the send timeout belong to
+the process that wrote them: two processes never send the same row at the same time.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+from uuid import UUID
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from habeas.contracts.cloudevents import CloudEvent, encode
+from habeas.contracts.topics import DEAD_LETTER_LIMIT, DEAD_LETTERS, MESSAGE_LIMIT
+from shared.database import Connection, Pool, load_queries
+from shared.telemetry import METRICS
+
+_SQL = load_queries(Path(__file__).with_name("queries.sql"))
+_log = structlog.get_logger(__name__)
+
+SEND_TIMEOUT = timedelta(seconds=15)
+"""How long a process tries to send what it committed before the sweeper may take over."""
+
+_SWEEP_EVERY = 2.0
+_SWEEP_BATCH = 500
+_RECORD_OVERHEAD = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One record on its way to Kafka."""
+
+    topic: str
+    id: UUID
+    key: UUID
+    value: bytes | None = field(repr=False)
+    headers: tuple[tuple[str, bytes], ...] = field(repr=False)
+
+    @classmethod
+    def of(cls, topic: str, event: CloudEvent) -> Self:
+        """Raises `ContractError` (`too_large`) for what the broker would refuse."""
+        _, value, headers = encode(event, DEAD_LETTER_LIMIT if topic == DEAD_LETTERS else MESSAGE_LIMIT)
+        return cls(topic, event.id, event.subject, value, tuple(headers))
+
+
+Repair = Callable[[Connection, Sequence[Outgoing]], Awaitable[Sequence[Outgoing]]]
+"""Given records that were sent late: what must be said again, so that a compacted topic ends with the newest word."""
+
+
+async def _nothing_to_repair(_connection: Connection, _sent: Sequence[Outgoing]) -> Sequence[Outgoing]:
+    return ()
+
+
+class Outbox:
+    """Writes, sends, sweeps. `client` are aiokafka's connection options."""
+
+    def __init__(self, pool: Pool, client: dict[str, Any], repair: Repair = _nothing_to_repair) -> None:
+        self._pool = pool
+        self._client = client
+        self._repair = repair
+        self._producer: AIOKafkaProducer | None = None
+        self._renewing = asyncio.Lock()
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._producer = await self._new_producer()
+        self._sweeper = asyncio.create_task(self._sweep_forever(), name="outbox-sweeper")
+
+    async def stop(self) -> None:
+        """Idempotent. What was not sent stays in the table for the next process."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+            self._sweeper = None
+        if (producer := self._producer) is not None:
+            self._producer = None
+            await producer.stop()
+
+    async def write(self, connection: Connection, records: Sequence[Outgoing]) -> None:
+        """Inside the caller's transaction."""
+        if records:
+            await connection.execute(
+                _SQL["insert"],
+                [record.id for record in records],
+                [record.topic for record in records],
+                [record.key for record in records],
+                [record.value for record in records],
+                [_pack(record.headers) for record in records],
+            )
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        """Right after the commit. Never raises on Kafka's account: what fails stays for the sweeper."""
+        if not records:
+            return
+        sent = await self._send(records)
+        if not sent:
+            return
+        async with self._pool.acquire() as connection:
+            deleted = await connection.execute(_SQL["delete"], [record.id for record in sent])
+            if int(deleted.rpartition(" ")[2]) < len(sent):
+                # We were away longer than the send timeout, and a sweeper has sent some of these before us.
+                await self._say_again(connection, sent)
+
+    async def sweep(self) -> int:
+        """Sends what others left behind. Returns how many rows."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            rows = await connection.fetch(_SQL["claim_stale"], SEND_TIMEOUT, _SWEEP_BATCH)
+            if not rows:
+                return 0
+            records = [
+                Outgoing(row["topic"], row["id"], row["key"], row["value"], _unpack(row["headers"])) for row in rows
+            ]
+            sent = await self._send(records)
+            await connection.execute(_SQL["delete"], [record.id for record in sent])
+            await self._say_again(connection, sent)
+            METRICS.outbox_swept.inc(len(sent))
+            _log.info("outbox_swept", found=len(rows), sent=len(sent))
+            return len(sent)
+
+    async def stale(self) -> int:
+        """How many rows wait for a sweeper: more than none for long means that Kafka refuses them."""
+        return int(await self._pool.fetchval(_SQL["count_stale"], SEND_TIMEOUT))
+
+    async def _say_again(self, connection: Connection, sent: Sequence[Outgoing]) -> None:
+        await self.write(connection, await self._repair(connection, sent))
+
+    async def _send(self, records: Sequence[Outgoing]) -> list[Outgoing]:
+        """Those that the broker has confirmed."""
+        producer = self._producer
+        if producer is None:
+            return []
+        results: list[Any] = []
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT.total_seconds() * 0.6):
+                pending = [
+                    await producer.send(
+                        record.topic, record.value, key=str(record.key).encode(), headers=list(record.headers)
+                    )
+                    for record in records
+                ]
+                results = await asyncio.gather(*pending, return_exceptions=True)
+        except (KafkaError, TimeoutError) as error:
+            # An idempotent producer never expires its batches (aiokafka #1017): only a new one gets past them.
+            _log.warning("outbox_send_failed", error=type(error).__name__, records=len(records))
+            METRICS.outbox_failures.inc()
+            await self._renew(producer)
+            return []
+        failed = [result for result in results if isinstance(result, BaseException)]
+        if failed:
+            METRICS.outbox_failures.inc()
+            _log.warning("outbox_send_failed", error=type(failed[0]).__name__, records=len(failed))
+            await self._renew(producer)
+        return [
+            record for record, result in zip(records, results, strict=True) if not isinstance(result, BaseException)
+        ]
+
+    async def _renew(self, broken: AIOKafkaProducer) -> None:
+        async with self._renewing:
+            if self._producer is not broken:
+                return
+            self._producer = None
+            try:
+                async with asyncio.timeout(5):
+                    await broken.stop()
+            except (KafkaError, TimeoutError):
+                _log.debug("outbox_producer_abandoned")
+            try:
+                self._producer = await self._new_producer()
+            except KafkaError as error:
+                _log.warning("outbox_producer_unavailable", error=type(error).__name__)
+
+    async def _new_producer(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            **self._client,
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=1,
+            max_batch_size=256 * 1024,
+            max_request_size=DEAD_LETTER_LIMIT + _RECORD_OVERHEAD,
+        )
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        return producer
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_EVERY)
+            try:
+                if self._producer is None:
+                    async with self._renewing:
+                        self._producer = await self._new_producer()
+                while await self.sweep() == _SWEEP_BATCH:
+                    pass
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # the sweeper must outlive whatever happens to Kafka and PostgreSQL
+                _log.warning("outbox_sweep_failed", error=type(error).__name__)
+
+
+def _pack(headers: tuple[tuple[str, bytes], ...]) -> bytes:
+    return orjson.dumps([(name, value.decode()) for name, value in headers])
+
+
+def _unpack(packed: bytes) -> tuple[tuple[str, bytes], ...]:
+    return tuple((name, value.encode()) for name, value in orjson.loads(packed))

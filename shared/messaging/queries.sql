@@ -1,0 +1,17 @@
+-- name: insert
+INSERT INTO outbox (id, topic, key, value, headers)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::bytea[])
+
+-- name: delete
+DELETE FROM outbox WHERE id = ANY($1::uuid[])
+
+-- name: claim_stale
+SELECT id, topic, key, value, headers
+FROM outbox
+WHERE created_at < clock_timestamp() - $1::interval
+ORDER BY created_at
+LIMIT $2
+FOR UPDATE SKIP LOCKED
+
+-- name: count_stale
+SELECT count(*) FROM outbox WHERE created_at < clock_timestamp() - $1::interval

@@ -1,0 +1,53 @@
+"""A record that keeps the contract, ready for a handler."""
+
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from habeas.contracts import CloudEvent, ContractError, Keyring, Message, PersonalModel, Place, Reason
+from habeas.contracts.catalogue import read, read_personal
+from habeas.contracts.cloudevents import decode
+from habeas.contracts.topics import sender
+from habeas.dead_letters import RawKafkaRecord
+from shared.events import SERVICES
+
+Record = RawKafkaRecord
+"""As it came from Kafka: key and value in bytes or None."""
+
+Body_co = TypeVar("Body_co", bound=Message, covariant=True)
+Personal_co = TypeVar("Personal_co", bound=PersonalModel | None, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[Body_co, Personal_co]):
+    """One decoded record. `participant` is who could have written it: the topic says so, by Kafka's ACLs."""
+
+    record: Record = field(repr=False)
+    event: CloudEvent
+    participant: str
+    body: Body_co
+    personal: Personal_co
+
+    @property
+    def request_id(self) -> UUID:
+        return self.event.subject
+
+
+def receive(record: Record, models: dict[str, type[Message]], keyring: Keyring) -> Received[Any, Any] | None:
+    """The record decoded and opened; None for a type of the services' own that is meant for another of them.
+
+    Raises `ContractError`, `KeyUnknownError`.
+    """
+    event = decode(record.key, record.value, record.headers)
+    participant = sender(record.topic) or SERVICES
+    model = models.get(event.type)
+    if model is None:
+        if participant == SERVICES and event.type.startswith("dsr."):
+            return None
+        raise ContractError(Reason.TYPE_UNKNOWN, "ce_type", "not a type that is read from this topic")
+    body = read(event, model)
+    personal = None
+    if model.PERSONAL is not None:
+        place = Place(participant, event.type, event.subject, getattr(body, "task_id", None))
+        personal = read_personal(keyring, place, body.personal, model.PERSONAL)  # type: ignore[attr-defined]
+    return Received(record, event, participant, body, personal)

@@ -1,0 +1,27 @@
+"""What every service is told by its environment (`HABEAS_*`)."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from habeas.settings import load
+
+__all__ = ["ServiceSettings", "load"]
+
+Loaded = TypeVar("Loaded", bound="ServiceSettings")
+
+
+class ServiceSettings(BaseSettings):
+    """The settings that all four services share; Kafka's own are `habeas.settings.KafkaSettings`."""
+
+    model_config = SettingsConfigDict(env_prefix="HABEAS_", extra="ignore", hide_input_in_errors=True, frozen=True)
+
+    database_url: str = Field(repr=False, description="postgresql://role:password@host:port/database")
+    registry: Path = Field(description="the registry's TOML file")
+    keys: Path = Field(description="this service's key file, a JWK Set")
+    http_host: str = Field("127.0.0.1", description="address that health and metrics answer on")
+    http_port: int = Field(0, ge=0, le=65535, description="their port; 0 takes a free one and logs it")
+    batch_records: int = Field(500, ge=1, le=5000, description="records taken from Kafka at a time, at most")
+    graceful_seconds: float = Field(20, gt=0, description="how long a stop waits for the batch in hand; seconds")
