@@ -1,0 +1,236 @@
+"""`habeas deadline` and `habeas plan`: what the rules say, without any stack."""
+
+import json
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Annotated, Any, assert_never
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from habeas.contracts.vocabulary import Right
+from services.fanout.domain import Asked, FanoutError, NotFound, NotReached, Plan, PlanItem, Waiting, make_plan
+from shared.law.deadline import deadline
+from shared.law.errors import LawError, NoExtensionError, UnknownPlaceError, UnknownRegulationError
+from shared.law.grounds import ground
+from shared.registry import Registry, load_registry
+from shared.registry_errors import RegistryError
+
+DEFAULT_REGISTRY = Path(__file__).parents[2] / "registry" / "ale.toml"
+
+RegistryOption = Annotated[
+    Path, typer.Option("--registry", envvar="HABEAS_REGISTRY", help="The controller's registry, a TOML file.")
+]
+RegulationOption = Annotated[str, typer.Option(help="The regime, such as eu-gdpr.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds both commands to `app`."""
+    app.command("deadline")(show_deadline)
+    app.command("plan")(show_plan)
+
+
+def show_deadline(  # noqa: PLR0917: each is an option
+    regulation: RegulationOption,
+    received: Annotated[
+        str,
+        typer.Option(metavar="DATE", help="When it reached the controller: a local date, or an instant with offset."),
+    ],
+    place: Annotated[
+        str | None,
+        typer.Option(help="Whose public holidays count (ISO 3166-1 or -2). Default: the controller's place."),
+    ] = None,
+    time_zone: Annotated[
+        str | None, typer.Option(help="Whose day a day is (IANA name). Default: the controller's.")
+    ] = None,
+    right: Annotated[Right, typer.Option(help="Which right is asked for.")] = Right.ACCESS,
+    extended: Annotated[bool, typer.Option("--extended", help="With the extension that the law allows.")] = False,
+    registry: RegistryOption = DEFAULT_REGISTRY,
+    as_json: JsonOption = False,
+) -> None:
+    """Say when the answer is due to a request, and by which rule."""
+    controller = _load(registry).controller
+    zone = _zone(time_zone) if time_zone else controller.time_zone
+    received_at = _instant(received, zone)
+    where = place or controller.place
+    try:
+        due = deadline(regulation, right, received_at, place=where, time_zone=zone, extended=extended)
+    except LawError as error:
+        raise _usage(error) from error
+
+    if as_json:
+        asked = {"regulation": regulation, "right": right, "received_at": _utc(received_at), "place": where}
+        _print_json({**asked, "time_zone": zone.key, "due": due.model_dump(mode="json")})
+        return
+    typer.echo(f"Due on {due.on:%A} {due.on}, until the end of the day in {zone.key} ({_utc(due.at)}).")
+    if due.extended:
+        first = due.original_at.astimezone(zone)
+        typer.echo(f"The extension has to be announced by {first:%A} {first:%Y-%m-%d} ({_utc(due.original_at)}).")
+    typer.echo(due.rule)
+
+
+def show_plan(
+    right: Annotated[Right, typer.Option(help="Which right is asked for.")],
+    regulation: RegulationOption,
+    registry: RegistryOption = DEFAULT_REGISTRY,
+    identities: Annotated[
+        str, typer.Option(metavar="TYPE,…", help="Identity types that are proven, separated by commas.")
+    ] = "email",
+    as_json: JsonOption = False,
+) -> None:
+    """Dry run: who would be asked to do what if the request came in now, who not, and why."""
+    rules = _load(registry)
+    known = _identity_types(identities, rules)
+    now = datetime.now(UTC)
+    where = rules.controller
+    try:
+        due = deadline(regulation, right, now, place=where.place, time_zone=where.time_zone)
+        plan = make_plan(rules, right, regulation, known, received_at=now, due_at=due.at)
+    except (LawError, FanoutError) as error:
+        raise _usage(error) from error
+
+    if as_json:
+        asked = {"right": right, "regulation": regulation, "identities": sorted(known)}
+        systems = [_as_json(item, plan) for item in plan.items]
+        _print_json(
+            {**asked, "policy_version": rules.policy.version, "due": due.model_dump(mode="json"), "systems": systems}
+        )
+        return
+    console = Console()
+    console.print(_table(plan, rules, known, f"{right} under {regulation}, known by {', '.join(sorted(known))}"))
+    console.print(f"Received now, the answer is due on {due.on:%A} {due.on}. Nothing was sent.")
+
+
+def _table(plan: Plan, registry: Registry, known: frozenset[str], title: str) -> Table:
+    table = Table(title=title, show_lines=True)
+    table.add_column("System", no_wrap=True)
+    table.add_column("State", no_wrap=True)
+    table.add_column("Does")
+    table.add_column("Why")
+    for item in plan.items:
+        table.add_row(item.system, item.state, _does(item, registry), _why(item, plan, known))
+    return table
+
+
+def _does(item: PlanItem, registry: Registry) -> str:
+    if isinstance(item, NotFound | NotReached):
+        return ""
+    days = registry.systems[item.system].days
+    entries = (
+        f"- {entry.category}: {entry.instruction}" if entry.instruction else f"- {entry.category}"
+        for entry in item.work.scope
+    )
+    return "\n".join((f"{item.work.action} within {days} days", *entries))
+
+
+def _why(item: PlanItem, plan: Plan, known: frozenset[str]) -> str:
+    lines: list[str] = []
+    match item:
+        case Asked(work=work):
+            lines.append(f"can find the person by {_either(work.needs & known)}")
+        case Waiting(work=work):
+            finders = _finders(item, plan)
+            lines.append(f"needs {_either(work.needs)}: waits for {_either(finders)}")
+        case NotFound(work=work):
+            lines.append(f"needs {_either(work.needs)}: no system that is asked can find it")
+        case NotReached():
+            lines.append("the right reaches nothing that it holds")
+        case _:
+            assert_never(item)
+    for code in dict.fromkeys(out.ground for out in item.left_out):
+        categories = ", ".join(out.category for out in item.left_out if out.ground == code)
+        lines.append(f"not {categories}: {code} ({ground(code).article})")
+    return "\n".join(lines)
+
+
+def _finders(item: Waiting, plan: Plan) -> frozenset[str]:
+    """The systems that may find what a waiting one needs."""
+    return frozenset(
+        other.system
+        for other in plan.items
+        if isinstance(other, Asked | Waiting) and other.work.provides & item.work.needs and other.system != item.system
+    )
+
+
+def _as_json(item: PlanItem, plan: Plan) -> dict[str, Any]:
+    work = None if isinstance(item, NotFound | NotReached) else item.work
+    return {
+        "system": item.system,
+        "state": item.state,
+        "reason": item.reason,
+        "action": work.action if work else None,
+        "due_at": _utc(work.due_at) if work else None,
+        "scope": [entry.model_dump(mode="json") for entry in work.scope] if work else [],
+        "needs": sorted(work.needs) if work else [],
+        "waits_for": sorted(_finders(item, plan)) if isinstance(item, Waiting) else [],
+        "left_out": [{"category": out.category, "ground": out.ground} for out in item.left_out],
+    }
+
+
+def _usage(error: LawError | FanoutError) -> typer.BadParameter:
+    match error:
+        case UnknownRegulationError():
+            option = "--regulation"
+        case UnknownPlaceError():
+            option = "--place"
+        case NoExtensionError():
+            option = "--extended"
+        case _:
+            option = "--right"
+    return typer.BadParameter(str(error), param_hint=option)
+
+
+def _load(file: Path) -> Registry:
+    try:
+        return load_registry(file)
+    except RegistryError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+def _identity_types(text: str, registry: Registry) -> frozenset[str]:
+    given = frozenset(part.strip() for part in text.split(",") if part.strip())
+    usable = frozenset[str]().union(*(system.needs for system in registry.systems.values()))
+    if not given or given - usable:
+        wrong = f"No system can be asked by {_either(given - usable)}" if given else "No identity type is named"
+        raise typer.BadParameter(f"{wrong}: write some of {', '.join(sorted(usable))}.", param_hint="--identities")
+    return given
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError, ValueError) as error:
+        raise typer.BadParameter(
+            f"{name!r} is no time zone: write an IANA name such as 'Europe/Berlin'.", param_hint="--time-zone"
+        ) from error
+
+
+def _instant(text: str, zone: ZoneInfo) -> datetime:
+    try:
+        if len(text) == len("2026-03-02"):
+            return datetime.combine(date.fromisoformat(text), time(12), tzinfo=zone)
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            "Write a date ('2026-03-02') or an instant with its offset ('2026-03-02T09:15:00Z').",
+            param_hint="--received",
+        ) from error
+    if instant.tzinfo is None:
+        raise typer.BadParameter(f"Add an offset to the time: '{text}Z' for UTC.", param_hint="--received")
+    return instant
+
+
+def _either(words: frozenset[str]) -> str:
+    return " or ".join(sorted(words))
+
+
+def _utc(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
