@@ -1,0 +1,54 @@
+-- name: record
+INSERT INTO notices (
+    request_id, notice, recipient, ordinal, event, recorded_at, next_attempt_at,
+    answer_token_sha256, answer_token_sealed, answer_expires_at
+)
+SELECT request_id, notice, recipient, ordinal, event, $9, $9, sha256, sealed, expires_at
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::bytea[], $6::bytea[], $7::text[], $8::timestamptz[])
+    AS new (request_id, notice, recipient, ordinal, event, sha256, sealed, expires_at)
+ORDER BY request_id, notice, recipient, ordinal
+ON CONFLICT DO NOTHING
+RETURNING request_id, notice, recipient, ordinal
+
+-- name: claim
+WITH due AS (
+    SELECT request_id, notice, recipient, ordinal
+    FROM notices
+    WHERE next_attempt_at <= $1 AND (lease_until IS NULL OR lease_until < clock_timestamp())
+    ORDER BY next_attempt_at
+    LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE notices
+SET state = 'sending', attempts = attempts + 1, lease = $3, lease_until = clock_timestamp() + $4::interval
+FROM due
+WHERE (notices.request_id, notices.notice, notices.recipient, notices.ordinal)
+    = (due.request_id, due.notice, due.recipient, due.ordinal)
+RETURNING notices.request_id, notices.notice, notices.recipient, notices.ordinal, notices.event,
+    notices.recorded_at, notices.attempts, notices.lease, notices.answer_token_sealed
+
+-- name: finish
+UPDATE notices
+SET state = done.state, smtp_code = done.code, next_attempt_at = done.next_attempt_at,
+    accepted_at = CASE done.state WHEN 'accepted' THEN done.at END, lease = NULL, lease_until = NULL
+FROM unnest(
+    $1::uuid[], $2::text[], $3::text[], $4::int[], $5::uuid[], $6::text[], $7::int[], $8::timestamptz[], $9::timestamptz[]
+) AS done (request_id, notice, recipient, ordinal, lease, state, code, at, next_attempt_at)
+WHERE (notices.request_id, notices.notice, notices.recipient, notices.ordinal)
+    = (done.request_id, done.notice, done.recipient, done.ordinal)
+    AND notices.lease = done.lease
+RETURNING notices.request_id, notices.notice, notices.recipient, notices.ordinal
+
+-- name: release
+UPDATE notices
+SET state = CASE WHEN attempts = 1 THEN 'queued' ELSE 'deferred' END, attempts = attempts - 1,
+    lease = NULL, lease_until = NULL
+WHERE lease = ANY($1::uuid[])
+
+-- name: answer
+SELECT request_id, event, answer_token_sha256, answer_expires_at
+FROM notices
+WHERE answer_token_sha256 = $1
+
+-- name: waiting
+SELECT count(*) FROM notices WHERE next_attempt_at IS NOT NULL

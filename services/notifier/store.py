@@ -1,0 +1,125 @@
+"""The table of notices. Functions on a connection; transactions are the caller's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from services.notifier.domain import Key, Token, Verdict
+from shared.database import Connection, load_queries
+
+_SQL: Final = load_queries(Path(__file__).with_name("queries.sql"))
+
+
+@dataclass(frozen=True, slots=True)
+class NewNotice:
+    key: Key
+    event: bytes = field(repr=False)
+    """The body of `NoticeRequested` as it came, its personal part sealed."""
+    token: Token | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A notice that this process alone may send until its lease ends."""
+
+    key: Key
+    event: bytes = field(repr=False)
+    recorded_at: datetime
+    attempts: int
+    """This one counted."""
+    lease: UUID
+    token_sealed: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    claimed: Claimed
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """The notice that a link belongs to."""
+
+    request_id: UUID
+    event: bytes = field(repr=False)
+    token_sha256: bytes = field(repr=False)
+    expires_at: datetime
+
+
+async def record(connection: Connection, batch: Sequence[NewNotice], now: datetime) -> frozenset[Key]:
+    """Queues the notices that are not recorded yet, to be sent at once; returns those. A recorded one stays as it is,
+    its token above all."""
+    rows = await connection.fetch(
+        _SQL["record"],
+        *_keys([new.key for new in batch]),
+        [new.event for new in batch],
+        [new.token.sha256 if new.token else None for new in batch],
+        [new.token.sealed if new.token else None for new in batch],
+        [new.token.expires_at if new.token else None for new in batch],
+        now,
+    )
+    return frozenset(map(_key, rows))
+
+
+async def claim(
+    connection: Connection, limit: int, now: datetime, lease: UUID, lease_for: timedelta
+) -> tuple[Claimed, ...]:
+    """Up to `limit` notices that are due, the longest due first. The lease runs by the database's clock, `now` is the
+    workflow's. One whose lease has ended is due again: its sender is gone, and its mail may go out twice."""
+    rows = await connection.fetch(_SQL["claim"], now, limit, lease, lease_for)
+    return tuple(
+        Claimed(_key(row), row["event"], row["recorded_at"], row["attempts"], row["lease"], row["answer_token_sealed"])
+        for row in rows
+    )
+
+
+async def finish(connection: Connection, batch: Sequence[Finished]) -> frozenset[Key]:
+    """Writes what came of the attempts; returns those whose lease still held. The others are somebody else's now."""
+    claimed, verdicts = [done.claimed for done in batch], [done.verdict for done in batch]
+    rows = await connection.fetch(
+        _SQL["finish"],
+        *_keys([notice.key for notice in claimed]),
+        [notice.lease for notice in claimed],
+        [verdict.state.value for verdict in verdicts],
+        [verdict.code for verdict in verdicts],
+        [verdict.at for verdict in verdicts],
+        [verdict.next_attempt_at for verdict in verdicts],
+    )
+    return frozenset(map(_key, rows))
+
+
+async def release(connection: Connection, leases: Sequence[UUID]) -> None:
+    """Gives back what was claimed and never tried, as if it had not been claimed."""
+    await connection.execute(_SQL["release"], leases)
+
+
+async def answer(connection: Connection, token_sha256: bytes) -> StoredAnswer | None:
+    """The notice whose link has this token, expired or not."""
+    row = await connection.fetchrow(_SQL["answer"], token_sha256)
+    if row is None:
+        return None
+    return StoredAnswer(row["request_id"], row["event"], row["answer_token_sha256"], row["answer_expires_at"])
+
+
+async def waiting(connection: Connection) -> int:
+    """How many mails are not out yet."""
+    return int(await connection.fetchval(_SQL["waiting"]))
+
+
+def _keys(keys: Sequence[Key]) -> tuple[list[UUID], list[str], list[str], list[int]]:
+    return (
+        [key.request_id for key in keys],
+        [key.notice for key in keys],
+        [key.recipient for key in keys],
+        [key.ordinal for key in keys],
+    )
+
+
+def _key(row: asyncpg.Record) -> Key:
+    return Key(row["request_id"], row["notice"], row["recipient"], row["ordinal"])

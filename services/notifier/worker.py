@@ -1,0 +1,176 @@
+"""The sending loop: claim, open, render, deliver, commit at once, say that it is done.
+
+Claims are short and small, so that a mail is out long before its lease ends. Several mails are under way at a time; as
+soon as any is answered for, its outcome is committed together with whatever else was answered meanwhile (a group
+commit), because a mail that SMTP has taken and the table does not know of would be sent twice after a crash.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+from uuid import uuid4
+
+import asyncpg
+import structlog
+
+from habeas.contracts.catalogue import write
+from habeas.contracts.topics import PROGRESS
+from services.notifier import store
+from services.notifier.domain import AddressError, Bounced, Deferred, Mail, Outcome, State, judge
+from services.notifier.store import Claimed, Finished
+from shared.clock import Clock
+from shared.database import Connection, Pool
+from shared.events import DeliveryResult, NoticeDelivered, Recipient
+from shared.messaging.outbox import Outgoing
+from shared.telemetry import METRICS
+
+_log = structlog.get_logger(__name__)
+
+LEASE: Final = timedelta(minutes=5)
+"""Longer than the slowest mail: connecting, talking and waiting for a free connection each have their time-outs."""
+
+_POLL_SECONDS: Final = 1.0
+_TROUBLE: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+
+class Outbox(Protocol):
+    """As `shared.messaging.outbox.Outbox` is."""
+
+    async def write(self, connection: Connection, records: Sequence[Outgoing]) -> None: ...
+
+    async def publish(self, records: Sequence[Outgoing]) -> None: ...
+
+
+Open = Callable[[Claimed], Mail]
+"""The opened mail of a claimed row. May raise: the mail is then tried again later."""
+
+Post = Callable[[Mail, datetime], Awaitable[Outcome]]
+"""Renders and delivers a mail dated with the instant. Raises `AddressError` where no address can be made of it."""
+
+
+class Worker:
+    """Run `run` as one task; `wake` it after notices were recorded; `stop` it and await the task."""
+
+    def __init__(
+        self, *, pool: Pool, open_mail: Open, post: Post, outbox: Outbox, clock: Clock, in_flight: int = 4
+    ) -> None:
+        self._pool = pool
+        self._open = open_mail
+        self._post = post
+        self._outbox = outbox
+        self._clock = clock
+        self._in_flight = in_flight
+        self._awake = asyncio.Event()
+        self._stopping = False
+        self._sending: set[asyncio.Task[Finished]] = set()
+
+    def wake(self) -> None:
+        """There is something to send: call it after the commit."""
+        self._awake.set()
+
+    def stop(self) -> None:
+        """Idempotent. `run` returns once the mails under way are answered for."""
+        self._stopping = True
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Until `stop`. Trouble with the database is waited out: the rows and their leases outlive it."""
+        while not self._stopping or self._sending:
+            try:
+                more = await self._turn()
+            except _TROUBLE as error:
+                _log.warning("notices_database_trouble", error=type(error).__name__)
+                more = False
+            if not more:
+                await self._wait()
+
+    async def _turn(self) -> bool:
+        """Commits what is answered for, claims what there is room for; whether there may be more at once."""
+        answered = {task for task in self._sending if task.done()}
+        if answered:
+            await self._commit([task.result() for task in answered])
+            self._sending -= answered
+        room = self._in_flight - len(self._sending)
+        if self._stopping or room <= 0:
+            return False
+        self._awake.clear()
+        now = self._clock()
+        async with self._pool.acquire() as connection:
+            claimed = await store.claim(connection, room, now, uuid4(), LEASE)
+        for notice in claimed:
+            task = asyncio.create_task(self._send(notice), name="notice")
+            task.add_done_callback(lambda _: self._awake.set())
+            self._sending.add(task)
+        return bool(answered)
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(_POLL_SECONDS):
+                await self._awake.wait()
+        except TimeoutError:
+            return
+        finally:
+            if self._stopping:
+                self._awake.clear()  # from here on only answers wake it
+
+    async def _send(self, claimed: Claimed) -> Finished:
+        now = self._clock()
+        outcome: Outcome
+        try:
+            outcome = await self._post(self._open(claimed), now)
+        except AddressError:
+            outcome = Bounced()
+        except Exception as error:  # one mail that cannot be made must not hold up the others; it waits to be mended
+            _log.error(
+                "notice_failed",
+                request_id=str(claimed.key.request_id),
+                notice=claimed.key.notice,
+                error=type(error).__name__,
+                exc_info=error,
+            )
+            outcome = Deferred()
+        verdict = judge(outcome, attempts=claimed.attempts, recorded_at=claimed.recorded_at, now=self._clock())
+        return Finished(claimed, verdict)
+
+    async def _commit(self, finished: Sequence[Finished]) -> None:
+        async with self._pool.acquire() as connection, connection.transaction():
+            held = await store.finish(connection, finished)
+            counted = [done for done in finished if done.claimed.key in held]
+            records = [record for done in counted for record in _delivered(done)]
+            await self._outbox.write(connection, records)
+        await self._outbox.publish(records)
+        for done in counted:
+            METRICS.notices.labels(notice=done.claimed.key.notice, result=done.verdict.state.value).inc()
+            _log.info(
+                "notice_tried",
+                request_id=str(done.claimed.key.request_id),
+                notice=done.claimed.key.notice,
+                recipient=done.claimed.key.recipient,
+                result=done.verdict.state.value,
+                code=done.verdict.code,
+                attempts=done.claimed.attempts,
+            )
+        if len(counted) < len(finished):
+            _log.warning("notice_lease_lost", notices=len(finished) - len(counted))
+
+
+_RESULTS: Final = {State.ACCEPTED: DeliveryResult.ACCEPTED, State.BOUNCED: DeliveryResult.BOUNCED}
+
+
+def _delivered(done: Finished) -> tuple[Outgoing, ...]:
+    """What the collector is told: the end of a mail's way, not the waits on it."""
+    key, verdict = done.claimed.key, done.verdict
+    result = _RESULTS.get(verdict.state)
+    if result is None:
+        return ()
+    body = NoticeDelivered(
+        request_id=key.request_id,
+        notice=key.notice,
+        recipient=Recipient(key.recipient),
+        ordinal=key.ordinal,
+        result=result,
+        at=verdict.at,
+    )
+    event = write(body, subject=key.request_id, source="habeas/notifier", now=verdict.at)
+    return (Outgoing.of(PROGRESS, event),)
