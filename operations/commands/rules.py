@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
     app.command("plan")(show_plan)
 
 
-def show_deadline(  # noqa: PLR0917: each is an option
+def show_deadline(  # noqa: PLR0917 - each is an option of the command
     regulation: RegulationOption,
     received: Annotated[
         str,
@@ -94,7 +94,7 @@ def show_plan(
 
     if as_json:
         asked = {"right": right, "regulation": regulation, "identities": sorted(known)}
-        systems = [_as_json(item, plan) for item in plan.items]
+        systems = [_as_json(item, plan, rules) for item in plan.items]
         _print_json(
             {**asked, "policy_version": rules.policy.version, "due": due.model_dump(mode="json"), "systems": systems}
         )
@@ -111,7 +111,7 @@ def _table(plan: Plan, registry: Registry, known: frozenset[str], title: str) ->
     table.add_column("Does")
     table.add_column("Why")
     for item in plan.items:
-        table.add_row(item.system, item.state, _does(item, registry), _why(item, plan, known))
+        table.add_row(item.system, item.state, _does(item, registry), _why(item, plan, registry, known))
     return table
 
 
@@ -119,14 +119,25 @@ def _does(item: PlanItem, registry: Registry) -> str:
     if isinstance(item, NotFound | NotReached):
         return ""
     days = registry.systems[item.system].days
-    entries = (
-        f"- {entry.category}: {entry.instruction}" if entry.instruction else f"- {entry.category}"
-        for entry in item.work.scope
-    )
-    return "\n".join((f"{item.work.action} within {days} days", *entries))
+    lines = [f"{item.work.action} within {days} days"]
+    for entry in item.work.scope:
+        category = registry.category(item.system, entry.category)
+        unless = category.at_erasure.unless if category and entry.instruction else None
+        instruction = f": {entry.instruction}" if entry.instruction else ""
+        lines.append(f"- {entry.category}{instruction}{f', unless {unless}' if unless else ''}")
+    return "\n".join(lines)
 
 
-def _why(item: PlanItem, plan: Plan, known: frozenset[str]) -> str:
+def _kept(item: PlanItem, registry: Registry) -> dict[str, str]:
+    """Category → ground, of what an asked system retains."""
+    scope = item.work.scope if isinstance(item, Asked | Waiting) else ()
+    categories = (registry.category(item.system, entry.category) for entry in scope if entry.instruction)
+    return {
+        category.name: category.at_erasure.ground for category in categories if category and category.at_erasure.ground
+    }
+
+
+def _why(item: PlanItem, plan: Plan, registry: Registry, known: frozenset[str]) -> str:
     lines: list[str] = []
     match item:
         case Asked(work=work):
@@ -140,9 +151,11 @@ def _why(item: PlanItem, plan: Plan, known: frozenset[str]) -> str:
             lines.append("the right reaches nothing that it holds")
         case _:
             assert_never(item)
-    for code in dict.fromkeys(out.ground for out in item.left_out):
-        categories = ", ".join(out.category for out in item.left_out if out.ground == code)
-        lines.append(f"not {categories}: {code} ({ground(code).article})")
+    left_out = {out.category: out.ground for out in item.left_out}
+    for verb, grounds in (("keeps", _kept(item, registry)), ("not", left_out)):
+        for code in dict.fromkeys(grounds.values()):
+            categories = ", ".join(category for category in grounds if grounds[category] == code)
+            lines.append(f"{verb} {categories}: {code} ({ground(code).article})")
     return "\n".join(lines)
 
 
@@ -155,7 +168,7 @@ def _finders(item: Waiting, plan: Plan) -> frozenset[str]:
     )
 
 
-def _as_json(item: PlanItem, plan: Plan) -> dict[str, Any]:
+def _as_json(item: PlanItem, plan: Plan, registry: Registry) -> dict[str, Any]:
     work = None if isinstance(item, NotFound | NotReached) else item.work
     return {
         "system": item.system,
@@ -166,6 +179,7 @@ def _as_json(item: PlanItem, plan: Plan) -> dict[str, Any]:
         "scope": [entry.model_dump(mode="json") for entry in work.scope] if work else [],
         "needs": sorted(work.needs) if work else [],
         "waits_for": sorted(_finders(item, plan)) if isinstance(item, Waiting) else [],
+        "kept": [{"category": category, "ground": code} for category, code in _kept(item, registry).items()],
         "left_out": [{"category": out.category, "ground": out.ground} for out in item.left_out],
     }
 
