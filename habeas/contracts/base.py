@@ -1,21 +1,133 @@
-"""The common ground of all message models."""
+"""The common ground of all message models: their strictness and the plain types of the wire."""
 
-from datetime import UTC
-from typing import Annotated, ClassVar
+import datetime as dt
+import re
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+import orjson
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError, from_json
 
-Timestamp = Annotated[AwareDatetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
+_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def instant(text: str) -> dt.datetime | None:
+    """An RFC 3339 instant in UTC, to the microsecond (finer digits are cut); None for anything else.
+
+    Narrower than `datetime.fromisoformat`: no week dates, no missing seconds or colons, no leap second. An offset is
+    required, and the instant must lie in the years 1 to 9999 in UTC too.
+    """
+    if not _INSTANT.fullmatch(text):
+        return None
+    try:
+        return dt.datetime.fromisoformat(text.upper()).astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def identifier(text: str) -> UUID | None:
+    """A UUID in the one form of the contract, 36 characters with hyphens in either case (RFC 9562 4); or None.
+
+    Narrower than `uuid.UUID`, which also takes braces, `urn:uuid:`, underscores and hyphens anywhere.
+    """
+    return UUID(text) if _UUID.fullmatch(text) else None
+
+
+def strict_json(data: bytes) -> tuple[bool, Any]:
+    """Whether `data` is JSON as RFC 8259 has it, in UTF-8, without a byte order mark; and its value.
+
+    Refused too: NaN and Infinity, numbers beyond a double, lone surrogates, nesting deeper than 200. Integers keep
+    all their digits. Of repeated members the last counts.
+    """
+    try:
+        orjson.loads(data)  # strict where the other is not: NaN, Infinity, 1e999
+        return True, from_json(data)
+    except ValueError:
+        return False, None
+
+
+def _read_instant(value: object) -> dt.datetime:
+    if isinstance(value, dt.datetime):
+        return value
+    read = instant(value) if isinstance(value, str) else None
+    if read is None:
+        raise PydanticCustomError("instant", "an RFC 3339 instant with an offset is expected")
+    return read
+
+
+def _to_utc(value: dt.datetime) -> dt.datetime:
+    try:
+        return value.astimezone(dt.UTC)
+    except OverflowError:
+        raise PydanticCustomError("instant", "an instant in the years 1 to 9999 UTC is expected") from None
+
+
+def _read_day(value: object) -> dt.date:
+    if isinstance(value, dt.date):
+        return value
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        try:
+            return dt.date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise PydanticCustomError("day", "a date YYYY-MM-DD is expected")
+
+
+def _read_identifier(value: object) -> UUID:
+    if isinstance(value, UUID):
+        return value
+    read = identifier(value) if isinstance(value, str) else None
+    if read is None:
+        raise PydanticCustomError("uuid", "a UUID of 36 characters is expected")
+    return read
+
+
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_read_instant), AfterValidator(_to_utc)]
 """An instant with an offset on the wire (RFC 3339), UTC in memory."""
 
-Participant = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}$")]
+Day = Annotated[dt.date, BeforeValidator(_read_day)]
+"""A calendar day, `YYYY-MM-DD`."""
+
+Id = Annotated[UUID, BeforeValidator(_read_identifier)]
+"""A UUID in its 36-character form."""
+
+PARTICIPANT_PATTERN = r"^[a-z][a-z0-9-]{1,30}$"
+Participant = Annotated[str, Field(pattern=PARTICIPANT_PATTERN)]
 """The name of a portal or system: also its Kafka principal and the prefix of its topics and keys."""
 
-Sealed = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+\.\.[A-Za-z0-9_-]{16}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]{22}$")]
+RESERVED_NAMES = frozenset({"services", "operators"})
+"""Names with a key of their own that no portal or system may take."""
+
+Sealed = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9_-]+\.\.[A-Za-z0-9_-]{16}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]{22}$", repr=False),
+]
 """A compact JWE (RFC 7516) with an empty key part, as `habeas.contracts.sealing` makes it."""
 
 Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
 """A machine-readable word, never free text: it travels in clear."""
+
+WORD_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.:/+-]{0,63}$"
+Word = Annotated[str, Field(pattern=WORD_PATTERN)]
+"""A word of somebody else's vocabulary (a regime, a place): no spaces, so that no sentence or name fits in."""
+
+Line = Annotated[str, Field(min_length=1, max_length=320, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
+"""One line of text. Without control characters, so that it can stand in a mail header, a file name or a column."""
+
+Text = Annotated[str, Field(min_length=1, max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+$")]
+"""Text of any number of lines, without other control characters."""
+
+Count = Annotated[int, Field(ge=0, le=2_147_483_647)]
+Ordinal = Annotated[int, Field(ge=1, le=2_147_483_647)]
+"""Counted from 1. As `Count`, no larger than a 32-bit column holds: a reader must not stumble over one number."""
+
+ByteCount = Annotated[int, Field(ge=0, le=9_007_199_254_740_991)]
+"""As large as every JSON reader keeps exactly (2^53 - 1, RFC 7493 2.2)."""
 
 
 class Model(BaseModel):
@@ -32,12 +144,19 @@ class PersonalModel(Model):
 
     __str__ = __repr__
 
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """Nothing for rich and other pretty printers either."""
+        return []
+
 
 class Message(Model):
     """The body of an event. Its personal part, where it has one, travels sealed in the member `personal`."""
 
     TYPE: ClassVar[str]
     """The ce_type it travels under."""
+
+    KEY: ClassVar[str] = "request_id"
+    """The member that is the record's key and the ce_subject."""
 
     PERSONAL: ClassVar[type[PersonalModel] | None] = None
     """The model of the opened `personal` member."""

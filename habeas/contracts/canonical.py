@@ -2,22 +2,33 @@
 
 import hashlib
 import hmac
+import json
 from typing import Any
 
-import orjson
+from pydantic_core import from_json
 
 from habeas.contracts.base import Message, PersonalModel
 
 
-def canonical(body: Message, personal: PersonalModel | None = None) -> bytes:
+def canonical(body: Message, personal: PersonalModel | None = None, *, ce_type: str | None = None) -> bytes:
     """The content as one byte string: members sorted, instants in UTC, defaults filled in, unknown members left out.
 
-    The sealed text itself does not count (each sealing differs), what it holds does.
+    The sealed text itself does not count (each sealing differs), what it holds does; so `personal` is required for a
+    message that has such a part, or `TypeError` is raised. The ce_type is part of the content; a command's, which has
+    the verb, has to be given.
     """
-    content: dict[str, Any] = body.model_dump(mode="json", exclude={"personal"})
+    if (body.PERSONAL is None) is not (personal is None):
+        raise TypeError(
+            f"{type(body).__name__} {'has no' if body.PERSONAL is None else 'needs its opened'} personal part"
+        )
+    content: dict[str, Any] = {
+        "type": ce_type or body.TYPE,
+        "body": from_json(body.model_dump_json(exclude={"personal"} if body.PERSONAL else None)),
+    }
     if personal is not None:
-        content["personal"] = personal.model_dump(mode="json")
-    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+        content["personal"] = from_json(personal.model_dump_json())
+    # Not orjson: it refuses integers over 64 bits, which a system's record may hold.
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def fingerprint(content: bytes, secret: bytes) -> bytes:

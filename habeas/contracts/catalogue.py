@@ -6,53 +6,53 @@ from typing import TypeVar
 from uuid import UUID, uuid4
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
-from habeas.contracts.base import Message, PersonalModel
+from habeas.contracts.base import Message, Model, PersonalModel, strict_json
 from habeas.contracts.cloudevents import CloudEvent
-from habeas.contracts.command import CommandDecided
+from habeas.contracts.command import Command, CommandDecided
 from habeas.contracts.dead_letter import DeadLetter
-from habeas.contracts.errors import ContractError, Reason, invalid
+from habeas.contracts.errors import ContractError, Reason, invalid, not_json
 from habeas.contracts.result import TaskFinished, TaskProgressed
 from habeas.contracts.sealing import Keyring, Place
 from habeas.contracts.status import StatusChanged, SubmissionRejected
 from habeas.contracts.submission import IdentityConfirmed, RequestAmended, RequestSubmitted, RequestWithdrawn
 from habeas.contracts.task import TaskAssigned, TaskCancelled, TaskReminded
+from habeas.contracts.topics import PERSONAL_LIMIT
 
 Body = TypeVar("Body", bound=Message)
 Personal = TypeVar("Personal", bound=PersonalModel)
+Read = TypeVar("Read", bound=Model)
 
 SUBMISSION_TYPES: tuple[type[Message], ...] = (RequestSubmitted, RequestAmended, RequestWithdrawn, IdentityConfirmed)
 STATUS_TYPES: tuple[type[Message], ...] = (StatusChanged, SubmissionRejected)
 TASK_TYPES: tuple[type[Message], ...] = (TaskAssigned, TaskReminded, TaskCancelled)
 RESULT_TYPES: tuple[type[Message], ...] = (TaskFinished, TaskProgressed)
+COMMAND_TYPES: tuple[type[Message], ...] = (Command,)
 DECISION_TYPES: tuple[type[Message], ...] = (CommandDecided,)
 DEAD_LETTER_TYPES: tuple[type[Message], ...] = (DeadLetter,)
-ALL_TYPES = (*SUBMISSION_TYPES, *STATUS_TYPES, *TASK_TYPES, *RESULT_TYPES, *DECISION_TYPES, *DEAD_LETTER_TYPES)
+ALL_TYPES = (
+    *SUBMISSION_TYPES,
+    *STATUS_TYPES,
+    *TASK_TYPES,
+    *RESULT_TYPES,
+    *COMMAND_TYPES,
+    *DECISION_TYPES,
+    *DEAD_LETTER_TYPES,
+)
 
 
 def read(event: CloudEvent, model: type[Body]) -> Body:
     """The body of `event`. Raises `ContractError` for anything that breaks the contract."""
-    try:
-        body = model.model_validate_json(event.data)
-    except ValidationError as error:
-        refusal = invalid(error)
-        if refusal.pointer == "/personal" and refusal.reason is Reason.MEMBER_INVALID:
-            raise ContractError(
-                Reason.PERSONAL_IN_CLEAR, "/personal", "must be a compact JWE sealed under the sender's key"
-            ) from None
-        raise refusal from None
-    if getattr(body, "request_id", event.subject) not in (event.subject, None) and model is not SubmissionRejected:
-        raise ContractError(Reason.KEY_MISMATCH, "/request_id", "must be the record's key")
+    body = _parse(model, event.data)
+    if not _keyed_by(body, event.subject):
+        raise ContractError(Reason.KEY_MISMATCH, f"/{model.KEY}", "must be the record's key")
     return body
 
 
 def read_personal(keyring: Keyring, place: Place, token: str, model: type[Personal]) -> Personal:
     """What is sealed in a body's `personal`. Raises `ContractError`, `KeyUnknownError`."""
-    plaintext = keyring.open(place, token)
-    try:
-        return model.model_validate_json(plaintext)
-    except ValidationError as error:
-        raise invalid(error, "/personal") from None
+    return _parse(model, keyring.open(place, token), "/personal")
 
 
 def write(
@@ -63,24 +63,66 @@ def write(
     now: datetime,
     new_id: Callable[[], UUID] = uuid4,
     causation_id: str | None = None,
+    correlation_id: str | None = None,
+    ce_type: str | None = None,
 ) -> CloudEvent:
-    """`body` as an event about the request (or refused message) `subject`."""
+    """`body` as an event about the request (or refused message) `subject`. A command needs its `ce_type`.
+
+    Raises `ContractError` when `subject` is not the body's own key or a string is not valid Unicode.
+    """
+    if not _keyed_by(body, subject):
+        raise ContractError(Reason.KEY_MISMATCH, f"/{body.KEY}", "must be the record's key")
     return CloudEvent(
         id=new_id(),
         source=source,
-        type=body.TYPE,
+        type=ce_type or body.TYPE,
         time=now,
         subject=subject,
-        data=body.model_dump_json().encode(),
+        data=_dump(body, ""),
+        correlation_id=correlation_id,
         causation_id=causation_id,
     )
 
 
 def seal_personal(keyring: Keyring, place: Place, personal: PersonalModel) -> str:
-    """`personal` sealed for `place`. Defaults travel too: the reader fills in nothing."""
-    return keyring.seal(place, personal.model_dump_json().encode())
+    """`personal` sealed for `place`. Defaults travel too: the reader fills in nothing.
+
+    Raises `ContractError` (`too_large`) over 900 kB sealed, dead letters excepted; `KeyFileError` without a key.
+    """
+    token = keyring.seal(place, _dump(personal, "/personal"))
+    if len(token) > PERSONAL_LIMIT and place.ce_type != DeadLetter.TYPE:
+        raise ContractError(
+            Reason.TOO_LARGE, "/personal", f"{len(token)} bytes, the limit is {PERSONAL_LIMIT}: send an artifact"
+        )
+    return token
 
 
 def types(*groups: tuple[type[Message], ...]) -> dict[str, type[Message]]:
     """ce_type to model."""
     return {model.TYPE: model for group in groups for model in group}
+
+
+def _keyed_by(body: Message, subject: UUID) -> bool:
+    return getattr(body, body.KEY, None) in (subject, None)
+
+
+# Errors are raised outside the `except` blocks: otherwise the refused text would stay reachable as their context.
+
+
+def _parse(model: type[Read], data: bytes, prefix: str = "") -> Read:
+    json_as_it_should_be, _ = strict_json(data)
+    refusal = not_json(prefix)
+    if json_as_it_should_be:
+        try:
+            return model.model_validate_json(data)
+        except ValidationError as error:
+            refusal = invalid(error, prefix)
+    raise refusal
+
+
+def _dump(model: Model, pointer: str) -> bytes:
+    try:
+        return model.model_dump_json().encode()
+    except (PydanticSerializationError, UnicodeEncodeError):
+        pass
+    raise ContractError(Reason.MEMBER_INVALID, pointer, "holds a value that JSON cannot: mend it at its source")

@@ -1,17 +1,16 @@
 """The envelope: CloudEvents 1.0 in the Kafka protocol binding, binary mode; structured mode is accepted."""
 
 import base64
-import binascii
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
-import orjson
+from pydantic_core import to_json
 
-from habeas.contracts.errors import ContractError, Reason
+from habeas.contracts.base import identifier, instant, strict_json
+from habeas.contracts.errors import ContractError, Reason, not_json
 from habeas.contracts.topics import MESSAGE_LIMIT
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -21,7 +20,9 @@ _STRUCTURED = "application/cloudevents+json"
 _REQUIRED = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_subject")
 _OPTIONAL = ("ce_correlationid", "ce_causationid", "traceparent")
 _READ = frozenset((*_REQUIRED, *_OPTIONAL, "content-type"))
-_UUID_LENGTH = 36
+_PRINTABLE = re.compile(r"[!-~]{1,256}")
+_TYPE = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{0,128})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,15 @@ class CloudEvent:
     traceparent: str | None = None
 
 
-def encode(event: CloudEvent) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
-    """Key, value and headers of the Kafka record (binary mode)."""
+def encode(event: CloudEvent, limit: int = MESSAGE_LIMIT) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+    """Key, value and headers of the Kafka record (binary mode).
+
+    Raises `ContractError` (`too_large`) where the body exceeds `limit` bytes: no broker would take it.
+    """
+    if len(event.data) > limit:
+        raise ContractError(
+            Reason.TOO_LARGE, "", f"{len(event.data)} bytes, the limit is {limit}: send what is large as an artifact"
+        )
     subject = str(event.subject).encode()
     headers = [
         ("ce_specversion", b"1.0"),
@@ -57,47 +65,63 @@ def encode(event: CloudEvent) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
     return subject, event.data, headers
 
 
-def decode(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> CloudEvent:
+def decode(
+    key: bytes | None,
+    value: bytes | None,
+    headers: Iterable[tuple[str, bytes | None]],
+    limit: int = MESSAGE_LIMIT,
+) -> CloudEvent:
     """The event of a Kafka record. Raises `ContractError` with what is wrong, in the order a sender would mend it."""
     if value is None:
         raise ContractError(Reason.TOMBSTONE, "", "the record has no value")
-    if len(value) > MESSAGE_LIMIT:
-        raise ContractError(Reason.TOO_LARGE, "", f"over {MESSAGE_LIMIT} bytes: send what is large as an artifact")
+    if len(value) > limit:
+        raise ContractError(Reason.TOO_LARGE, "", f"over {limit} bytes: send what is large as an artifact")
     attributes = _attributes(headers)
     content_type = attributes.get("content-type")
     if content_type is None:
-        raise ContractError(Reason.HEADER_MISSING, "content-type")
-    if content_type.startswith(_STRUCTURED):
+        raise ContractError(Reason.HEADER_MISSING, "content-type", f"must be {JSON}")
+    media_type = _media_type(content_type)
+    if media_type == _STRUCTURED:
         attributes, value = _structured(value)
-    elif content_type.split(";")[0].strip() != JSON:
+    elif media_type != JSON:
         raise ContractError(Reason.HEADER_INVALID, "content-type", f"must be {JSON}")
+    event = _event(attributes, value)
+    if key is None:
+        raise ContractError(Reason.KEY_MISSING, "", "the key must be the request id")
+    text = _text(key)
+    if text is None or _uuid(text, Reason.KEY_INVALID, "") != event.subject:
+        reason = Reason.KEY_INVALID if text is None else Reason.KEY_MISMATCH
+        raise ContractError(reason, "", "the key and ce_subject must be the same UUID: the request id")
+    return event
+
+
+def _event(attributes: Mapping[str, str], data: bytes) -> CloudEvent:
     for name in _REQUIRED:
         if name not in attributes:
-            raise ContractError(Reason.HEADER_MISSING, name)
+            raise ContractError(Reason.HEADER_MISSING, name, "is required")
     if attributes["ce_specversion"] != "1.0":
         raise ContractError(Reason.HEADER_INVALID, "ce_specversion", "must be 1.0")
-    if not attributes["ce_source"]:
-        raise ContractError(Reason.HEADER_INVALID, "ce_source", "must not be empty")
-    event = CloudEvent(
+    for name in ("ce_source", "ce_correlationid", "ce_causationid"):
+        if name in attributes and not _PRINTABLE.fullmatch(attributes[name]):
+            raise ContractError(Reason.HEADER_INVALID, name, "must be 1 to 256 printable ASCII characters")
+    if not _TYPE.fullmatch(attributes["ce_type"]):
+        raise ContractError(Reason.HEADER_INVALID, "ce_type", "must be one of the contract's types")
+    time = instant(attributes["ce_time"])
+    if time is None:
+        raise ContractError(Reason.HEADER_INVALID, "ce_time", "must be an RFC 3339 instant with an offset")
+    traceparent = attributes.get("traceparent")
+    return CloudEvent(
         id=_uuid(attributes["ce_id"], Reason.HEADER_INVALID, "ce_id"),
         source=attributes["ce_source"],
         type=attributes["ce_type"],
-        time=_instant(attributes["ce_time"]),
+        time=time,
         subject=_uuid(attributes["ce_subject"], Reason.HEADER_INVALID, "ce_subject"),
-        data=value,
+        data=data,
         correlation_id=attributes.get("ce_correlationid"),
         causation_id=attributes.get("ce_causationid"),
-        traceparent=attributes.get("traceparent"),
+        # An invalid one is as good as none (W3C Trace Context 3.2.2.3): tracing never stops a request.
+        traceparent=traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None,
     )
-    if key is None:
-        raise ContractError(Reason.KEY_MISSING, "", "the key must be the request id")
-    try:
-        text = key.decode()
-    except UnicodeDecodeError:
-        raise ContractError(Reason.KEY_INVALID, "", "the key must be a UUID in text") from None
-    if _uuid(text, Reason.KEY_INVALID, "") != event.subject:
-        raise ContractError(Reason.KEY_MISMATCH, "ce_subject", "the key and ce_subject must be the same request id")
-    return event
 
 
 def rfc3339(instant: datetime) -> str:
@@ -107,23 +131,29 @@ def rfc3339(instant: datetime) -> str:
 
 def readable_subject(key: bytes | None, headers: Headers) -> UUID | None:
     """The request id of a record that may be broken elsewhere, where it can be read at all."""
-    for candidate in (key, *(value for name, value in headers if name == "ce_subject")):
-        try:
-            return _uuid((candidate or b"").decode(), Reason.KEY_INVALID, "")
-        except (ContractError, UnicodeDecodeError):
-            continue
-    return None
+    candidates = (key, *(value for name, value in headers if name == "ce_subject"))
+    return next((found for found in map(_readable, candidates) if found), None)
 
 
 def readable_id(headers: Headers) -> UUID | None:
     """The ce_id of a record that may be broken elsewhere."""
-    for name, value in headers:
-        if name == "ce_id":
-            try:
-                return _uuid((value or b"").decode(), Reason.HEADER_INVALID, name)
-            except (ContractError, UnicodeDecodeError):
-                return None
-    return None
+    return next((_readable(value) for name, value in headers if name == "ce_id"), None)
+
+
+def _readable(value: bytes | None) -> UUID | None:
+    return identifier(_text(value or b"") or "")
+
+
+def _text(value: bytes) -> str | None:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _media_type(content_type: str) -> str:
+    """Without parameters, in lower case (RFC 9110 8.3.1)."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _attributes(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
@@ -132,23 +162,22 @@ def _attributes(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
         if name not in _READ:
             continue
         if name in attributes:
-            raise ContractError(Reason.HEADER_REPEATED, name)
+            raise ContractError(Reason.HEADER_REPEATED, name, "must stand once")
         if value is None:
             raise ContractError(Reason.HEADER_INVALID, name, "is null")
-        try:
-            attributes[name] = value.decode()
-        except UnicodeDecodeError:
-            raise ContractError(Reason.HEADER_INVALID, name, "is not UTF-8") from None
+        text = _text(value)
+        if text is None:
+            raise ContractError(Reason.HEADER_INVALID, name, "is not UTF-8")
+        attributes[name] = text
     return attributes
 
 
 def _structured(value: bytes) -> tuple[dict[str, str], bytes]:
-    try:
-        envelope: Any = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        raise ContractError(Reason.NOT_JSON) from None
+    is_json, envelope = strict_json(value)
+    if not is_json:
+        raise not_json()
     if not isinstance(envelope, dict):
-        raise ContractError(Reason.NOT_JSON, "", "a structured event is a JSON object")
+        raise ContractError(Reason.MEMBER_INVALID, "", "a structured event is a JSON object")
     attributes: dict[str, str] = {}
     for name in (*_REQUIRED, *_OPTIONAL):
         member = name.removeprefix("ce_")
@@ -156,31 +185,22 @@ def _structured(value: bytes) -> tuple[dict[str, str], bytes]:
             if not isinstance(envelope[member], str):
                 raise ContractError(Reason.HEADER_INVALID, f"/{member}", "must be a string")
             attributes[name] = envelope[member]
-    if envelope.get("datacontenttype", JSON) != JSON:
+    content_type = envelope.get("datacontenttype")
+    if content_type is not None and (not isinstance(content_type, str) or _media_type(content_type) != JSON):
         raise ContractError(Reason.HEADER_INVALID, "/datacontenttype", f"must be {JSON}")
-    if "data_base64" in envelope:
+    if envelope.get("data_base64") is not None:
         try:
             return attributes, base64.b64decode(envelope["data_base64"], validate=True)
-        except (TypeError, ValueError, binascii.Error):
-            raise ContractError(Reason.MEMBER_INVALID, "/data_base64") from None
+        except (TypeError, ValueError):
+            pass
+        raise ContractError(Reason.MEMBER_INVALID, "/data_base64", "must be base64")
     if "data" not in envelope:
-        raise ContractError(Reason.MEMBER_MISSING, "/data")
-    return attributes, orjson.dumps(envelope["data"])
+        raise ContractError(Reason.MEMBER_MISSING, "/data", "the member is required")
+    return attributes, to_json(envelope["data"])
 
 
 def _uuid(text: str, reason: Reason, where: str) -> UUID:
-    if len(text) != _UUID_LENGTH:
+    found = identifier(text)
+    if found is None:
         raise ContractError(reason, where, "must be a UUID in its 36-character form")
-    try:
-        return UUID(text)
-    except ValueError:
-        raise ContractError(reason, where, "must be a UUID in its 36-character form") from None
-
-
-def _instant(text: str) -> datetime:
-    instant: datetime | None = None
-    with suppress(ValueError):
-        instant = datetime.fromisoformat(text)
-    if instant is None or instant.tzinfo is None or "T" not in text.upper():
-        raise ContractError(Reason.HEADER_INVALID, "ce_time", "must be an RFC 3339 instant with an offset")
-    return instant.astimezone(UTC)
+    return found

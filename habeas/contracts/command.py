@@ -1,13 +1,25 @@
 """What operators publish on `dsr.commands.v1` and read on `dsr.decisions.v1`."""
 
+import re
 from typing import Annotated, ClassVar
-from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from habeas.contracts.base import Code, Message, Model, Timestamp
+from habeas.contracts.base import Code, Id, Message, Model, Ordinal, Timestamp
 
 COMMAND_PREFIX = "dsr.command."
+_COMMAND_TYPE = re.compile(r"dsr\.command\.([a-z][a-z0-9_]{0,31})\.v1")
+
+
+def command_type(verb: str) -> str:
+    """The ce_type of the command `verb`."""
+    return f"{COMMAND_PREFIX}{verb}.v1"
+
+
+def verb_of(ce_type: str) -> str | None:
+    """The verb of a command's ce_type; None for any other type, the decision on a command among them."""
+    match = _COMMAND_TYPE.fullmatch(ce_type)
+    return match[1] if match and ce_type != CommandDecided.TYPE else None
 
 
 class Command(Message):
@@ -16,9 +28,9 @@ class Command(Message):
     TYPE: ClassVar[str] = "dsr.command.{verb}.v1"
     model_config = ConfigDict(extra="allow")
 
-    command_id: UUID
-    request_id: UUID
-    expected_version: Annotated[int, Field(ge=1)] | None = None
+    command_id: Id
+    request_id: Id
+    expected_version: Ordinal | None = None
     by: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     """The operator's account name: a role, never a person's name or address."""
     reason: Code
@@ -31,8 +43,8 @@ class DecisionReason(Model):
 class CommandDecided(Message):
     TYPE: ClassVar[str] = "dsr.command.decided.v1"
 
-    command_id: UUID
-    request_id: UUID
+    command_id: Id
+    request_id: Id
     accepted: bool
     decided_at: Timestamp | None = None
     reason: DecisionReason | None = None

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import Annotated, ClassVar, Self
 from uuid import UUID, uuid5
 
-from pydantic import Field
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
-from habeas.contracts.base import Message, Participant, PersonalModel, Sealed, Timestamp
+from habeas.contracts.base import ByteCount, Count, Id, Message, Participant, PersonalModel, Sealed, Timestamp
 from habeas.contracts.errors import Reason
 from habeas.contracts.vocabulary import Open
 
@@ -19,12 +20,26 @@ def dead_letter_id(topic: str, partition: int, offset: int) -> UUID:
     return uuid5(_NAMESPACE, f"{topic}/{partition}/{offset}")
 
 
+def _is_base64(text: str) -> str:
+    try:
+        base64.b64decode(text, validate=True)
+    except ValueError:
+        pass
+    else:
+        return text
+    raise PydanticCustomError("base64", "base64 is expected")
+
+
+Base64 = Annotated[str, AfterValidator(_is_base64)]
+"""Bytes as RFC 4648 4 writes them."""
+
+
 class RawRecord(PersonalModel):
     """The refused record whole, so that it can be replayed byte for byte."""
 
-    key: str | None
-    value: str | None
-    headers: tuple[tuple[str, str | None], ...]
+    key: Base64 | None
+    value: Base64 | None
+    headers: tuple[tuple[str, Base64 | None], ...]
 
     @classmethod
     def of(cls, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> Self:
@@ -41,20 +56,22 @@ class DeadLetter(Message):
     """A record that could not be used: where it stood, when and why it was refused in clear, itself sealed."""
 
     TYPE: ClassVar[str] = "dsr.dead-letter.v1"
+    KEY: ClassVar[str] = "dead_letter_id"
     PERSONAL: ClassVar[type[PersonalModel] | None] = RawRecord
 
-    dead_letter_id: UUID
+    dead_letter_id: Id
     reason: Open[Reason]
     pointer: str
     detail: str
     topic: str
-    partition: int
-    offset: int
+    partition: Count
+    offset: ByteCount
     recorded_at: Timestamp
     """Kafka's timestamp of the record."""
     refused_at: Timestamp
     refused_by: Participant
-    bytes: Annotated[int, Field(ge=0)]
+    bytes: ByteCount
+    """Of the record's value."""
     personal: Sealed
 
 

@@ -1,7 +1,7 @@
 """What is wrong with a message, as a value that can be published: never the message itself."""
 
+import re
 from enum import StrEnum
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -68,6 +68,29 @@ class KeyUnknownError(ContractError):
 # Members whose names come from the sender: a name in them is not ours to repeat.
 _FREE_NAMED = frozenset({"labels", "data"})
 
+# What pydantic's finding means to a sender. Its own texts are not used: some quote the input.
+_ADVICE = {
+    "missing": "the member is required",
+    "model_type": "must be a JSON object",
+    "dict_type": "must be a JSON object",
+    "tuple_type": "must be a JSON array",
+    "string_type": "must be a string",
+    "string_pattern_mismatch": "must have the form that the schema's pattern gives",
+    "string_too_short": "must not be empty",
+    "string_too_long": "is longer than the schema allows",
+    "too_short": "has fewer items than the schema asks for",
+    "too_long": "has more items than the schema allows",
+    "int_type": "must be an integer",
+    "bool_type": "must be true or false",
+    "greater_than_equal": "is below the schema's minimum",
+    "less_than_equal": "is above the schema's maximum",
+    "uuid": "must be a UUID in its 36-character form",
+    "instant": "must be an RFC 3339 instant with an offset, as 2026-03-02T09:15:00Z",
+    "day": "must be a date, as 2026-03-02",
+    "base64": "must be base64",
+}
+_TOKEN = re.compile(r"[A-Za-z0-9_.-]*")
+
 
 def pointer_to(location: tuple[int | str, ...], prefix: str = "") -> str:
     """The JSON pointer of a pydantic error location, cut where member names are the sender's own words."""
@@ -80,10 +103,31 @@ def pointer_to(location: tuple[int | str, ...], prefix: str = "") -> str:
 
 
 def invalid(error: ValidationError, prefix: str = "") -> ContractError:
-    """The first of a pydantic error's findings, without the input it quotes."""
-    first: dict[str, Any] = dict(error.errors(include_input=False, include_url=False, include_context=False)[0])
-    if first["type"] == "json_invalid":
-        return ContractError(Reason.NOT_JSON, prefix, "the value is not a JSON object in UTF-8")
+    """The first of a pydantic error's findings, without the input it quotes. Findings at `/personal` come first:
+    a person's data in clear matters more than a misspelled member."""
+    findings = error.errors(include_url=False, include_context=False)
+    first = next((finding for finding in findings if not prefix and finding["loc"] == ("personal",)), findings[0])
+    kind = first["type"]
+    if kind == "json_invalid":
+        return not_json(prefix)
     pointer = pointer_to(first["loc"], prefix)
-    reason = Reason.MEMBER_MISSING if first["type"] == "missing" else Reason.MEMBER_INVALID
-    return ContractError(reason, pointer, f"expected otherwise: {first['type']}")
+    if kind == "missing":
+        return ContractError(Reason.MEMBER_MISSING, pointer, _ADVICE[kind])
+    if pointer == "/personal" and not prefix:
+        return ContractError(
+            _unsealed(first["input"]), pointer, "must be a compact JWE, sealed under the key of the topic's participant"
+        )
+    return ContractError(Reason.MEMBER_INVALID, pointer, _ADVICE.get(kind, "does not fit the schema"))
+
+
+def _unsealed(personal: object) -> Reason:
+    """What stands in a `personal` that is no compact JWE: a person's data, a broken token, or nothing."""
+    if isinstance(personal, dict | list) and personal:
+        return Reason.PERSONAL_IN_CLEAR
+    if isinstance(personal, str) and personal:
+        return Reason.PERSONAL_UNOPENABLE if _TOKEN.fullmatch(personal) else Reason.PERSONAL_IN_CLEAR
+    return Reason.MEMBER_INVALID
+
+
+def not_json(pointer: str = "") -> ContractError:
+    return ContractError(Reason.NOT_JSON, pointer, "must be JSON in UTF-8 (RFC 8259), without a byte order mark")

@@ -5,7 +5,8 @@ and, for tasks and results, `tid` the task id. All are checked on opening, so th
 another request, attempt or direction.
 """
 
-import binascii
+import hashlib
+import hmac
 import os
 import re
 import time
@@ -21,13 +22,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import Field, ValidationError
 
-from habeas.contracts.base import Model
-from habeas.contracts.errors import ContractError, HabeasError, KeyUnknownError, Reason
+from habeas.contracts.base import Model, identifier
+from habeas.contracts.errors import ContractError, HabeasError, KeyUnknownError, Reason, pointer_to
 
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
-_KID = re.compile(r"^[a-z][a-z0-9-]{1,30}/[1-9][0-9]{0,8}$")
-_BASE64URL = re.compile(r"^[A-Za-z0-9_-]*$")
+KID_PATTERN = r"^[a-z][a-z0-9-]{1,30}/[1-9][0-9]{0,8}$"
+_KID = re.compile(KID_PATTERN)
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 
 
 class KeyFileError(HabeasError):
@@ -38,10 +40,11 @@ class JsonWebKey(Model):
     """One symmetric content key (RFC 7517)."""
 
     kty: Annotated[str, Field(pattern="^oct$")]
-    kid: Annotated[str, Field(pattern=_KID.pattern)]
+    kid: Annotated[str, Field(pattern=KID_PATTERN)]
     nbf: int = 0
     """Not before: seconds since 1970-01-01T00:00:00Z. The key seals from then on; it opens at any time."""
-    k: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$", repr=False)]
+    k: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$", repr=False)]
+    """32 bytes, base64url: the last character carries four bits alone."""
 
 
 class JsonWebKeySet(Model):
@@ -65,15 +68,25 @@ class Keyring:
     Raises `ContractError` when something cannot be opened, `KeyUnknownError` where a newer key file may help.
     """
 
-    def __init__(self, keys: Iterable[JsonWebKey], now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        keys: Iterable[JsonWebKey],
+        now: Callable[[], float] = time.time,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """`now` in seconds since 1970 UTC; `random` gives that many random bytes: a nonce must never come again."""
         self._now = now
+        self._random = random
         self._ciphers: dict[str, AESGCM] = {}
+        self._secrets: dict[str, bytes] = {}
         self._generations: dict[str, list[tuple[int, int, str]]] = {}
         for key in keys:
             if key.kid in self._ciphers:
                 raise KeyFileError(f"key {key.kid} stands twice in the key file: remove one")
+            secret = urlsafe_b64decode(key.k + "=")
             participant, generation = key.kid.split("/")
-            self._ciphers[key.kid] = AESGCM(_decode(key.k))
+            self._ciphers[key.kid] = AESGCM(secret)
+            self._secrets[key.kid] = hmac.digest(secret, b"habeas fingerprint", hashlib.sha256)
             self._generations.setdefault(participant, []).append((int(generation), key.nbf, key.kid))
         for generations in self._generations.values():
             generations.sort(reverse=True)
@@ -95,24 +108,22 @@ class Keyring:
     def seal(self, place: Place, plaintext: bytes) -> str:
         kid = self.sealing_kid(place.participant)
         header = _header(kid, place)
-        nonce = os.urandom(_NONCE_BYTES)
+        nonce = self._random(_NONCE_BYTES)
         sealed = self._ciphers[kid].encrypt(nonce, plaintext, header)
-        return b"..".join(
-            (header, b".".join((_encode(nonce), _encode(sealed[:-_TAG_BYTES]), _encode(sealed[-_TAG_BYTES:]))))
-        ).decode()
+        parts = (header, b"", _encode(nonce), _encode(sealed[:-_TAG_BYTES]), _encode(sealed[-_TAG_BYTES:]))
+        return b".".join(parts).decode()
 
     def open(self, place: Place, token: str) -> bytes:
         """The plaintext of `token`, provided that it was sealed for exactly `place`."""
-        try:
-            header, empty, nonce, ciphertext, tag = token.split(".")
-            protected = orjson.loads(_decode(header))
-            iv, sealed = _decode(nonce), _decode(ciphertext) + _decode(tag)
-        except (ValueError, binascii.Error):
-            raise _unopenable("not a compact JWE") from None
-        if empty or len(iv) != _NONCE_BYTES or len(_decode(tag)) != _TAG_BYTES or not isinstance(protected, dict):
+        parts = [_decode(part) for part in token.split(".")]
+        if len(parts) != 5 or None in parts:
+            raise _unopenable("not a compact JWE")
+        header, encrypted_key, nonce, ciphertext, tag = (part or b"" for part in parts)
+        protected = _members(header)
+        if protected is None or encrypted_key or len(nonce) != _NONCE_BYTES or len(tag) != _TAG_BYTES:
             raise _unopenable("not a compact JWE with alg dir and enc A256GCM")
         kid = protected.get("kid")
-        if not isinstance(kid, str) or not _KID.match(kid):
+        if not isinstance(kid, str) or not _KID.fullmatch(kid):
             raise _unopenable("kid is missing or not <participant>/<number>")
         if kid.split("/")[0] != place.participant:
             raise ContractError(Reason.KEY_FOREIGN, "/personal", f"must be sealed under a key of {place.participant}")
@@ -121,35 +132,58 @@ class Keyring:
         if cipher is None:
             raise KeyUnknownError(place.participant)
         try:
-            return cipher.decrypt(iv, sealed, header.encode())
+            return cipher.decrypt(nonce, ciphertext + tag, token.partition(".")[0].encode())
         except InvalidTag:
-            raise _unopenable("the key does not open it") from None
+            pass
+        raise _unopenable("the key does not open it: another key under that kid, or the text was changed")
+
+    def fingerprint(self, kid: str, content: bytes) -> bytes:
+        """A keyed digest (HMAC-SHA-256) to compare contents by without keeping them.
+
+        Useless to whoever lacks the key; made with a secret of its own, derived from the key. Raises `KeyUnknownError`.
+        """
+        secret = self._secrets.get(kid)
+        if secret is None:
+            raise KeyUnknownError(kid.split("/", maxsplit=1)[0])
+        return hmac.digest(secret, content, hashlib.sha256)
 
 
 class KeyFile:
-    """A key file on disk, read again when it changes, so that a rotation needs no restart."""
+    """A key file on disk, read again when it changes, so that a rotation needs no restart.
 
-    def __init__(self, path: Path) -> None:
+    Replace it by renaming a new file over it: a file that is written in place can be seen half done.
+    """
+
+    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         self._path = path
-        self._stamp: tuple[int, int] | None = None
+        self._now = now
+        self._stamp: tuple[int, ...] | None = None
         self._keyring = Keyring(())
 
     def keyring(self) -> Keyring:
         """Raises `KeyFileError` when the file is missing or not a JWK Set of `oct` keys."""
         try:
             status = self._path.stat()
-            stamp = (status.st_mtime_ns, status.st_size)
-            if stamp != self._stamp:
-                self._keyring = Keyring(JsonWebKeySet.model_validate_json(self._path.read_bytes()).keys)
-                self._stamp = stamp
+            # The inode too: a file renamed over this one may have its size, and its time where that was set.
+            stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            if stamp == self._stamp:
+                return self._keyring
+            data = self._path.read_bytes()
         except OSError as error:
-            raise KeyFileError(
-                f"cannot read the key file {self._path}: {error.strerror}; set HABEAS_KEYS to it"
-            ) from None
+            trouble = f"cannot read the key file {self._path}: {error.strerror}; set HABEAS_KEYS to it"
+        else:
+            self._keyring, self._stamp = self._parse(data), stamp
+            return self._keyring
+        raise KeyFileError(trouble)
+
+    def _parse(self, data: bytes) -> Keyring:
+        try:
+            keys = JsonWebKeySet.model_validate_json(data).keys
         except ValidationError as error:
-            where = "/".join(map(str, error.errors(include_input=False)[0]["loc"])) or "the document"
-            raise KeyFileError(f"{self._path} is not a JWK Set of 256-bit oct keys: see {where}") from None
-        return self._keyring
+            where = pointer_to(error.errors(include_input=False)[0]["loc"]) or "the document"
+        else:
+            return Keyring(keys, self._now)
+        raise KeyFileError(f"{self._path} is not a JWK Set of 256-bit oct keys: see {where}")
 
 
 def new_key(participant: str, generation: int = 1, not_before: int = 0) -> dict[str, Any]:
@@ -163,21 +197,38 @@ def new_key(participant: str, generation: int = 1, not_before: int = 0) -> dict[
 
 
 def _header(kid: str, place: Place) -> bytes:
-    task = f',"tid":"{place.task_id}"' if place.task_id else ""
-    return _encode(
-        f'{{"alg":"dir","enc":"A256GCM","kid":"{kid}","typ":"{place.ce_type}","sub":"{place.subject}"{task}}}'.encode()
-    )
+    members = {"alg": "dir", "enc": "A256GCM", "kid": kid, "typ": place.ce_type, "sub": str(place.subject)}
+    if place.task_id is not None:
+        members["tid"] = str(place.task_id)
+    return _encode(orjson.dumps(members))
+
+
+def _members(header: bytes) -> Mapping[str, Any] | None:
+    """The header parameters, in whatever order and spacing; of repeated ones the last counts (RFC 7516 4)."""
+    try:
+        protected = orjson.loads(header)
+    except ValueError:
+        return None
+    return protected if isinstance(protected, dict) else None
 
 
 def _check(protected: Mapping[str, Any], place: Place) -> None:
     if protected.get("alg") != "dir" or protected.get("enc") != "A256GCM" or {"zip", "crit"} & protected.keys():
         raise _unopenable("alg must be dir, enc A256GCM, without zip or crit")
-    expected = {"typ": place.ce_type, "sub": str(place.subject), "tid": str(place.task_id) if place.task_id else None}
-    for member, value in expected.items():
-        if protected.get(member) != value:
+    right = {
+        "typ": protected.get("typ") == place.ce_type,
+        "sub": _uuid(protected.get("sub")) == place.subject,
+        "tid": "tid" not in protected if place.task_id is None else _uuid(protected.get("tid")) == place.task_id,
+    }
+    for member, is_right in right.items():
+        if not is_right:
             raise ContractError(
                 Reason.PERSONAL_MISPLACED, "/personal", f"sealed for another place: its {member} is not this message's"
             )
+
+
+def _uuid(value: object) -> UUID | None:
+    return identifier(value) if isinstance(value, str) else None
 
 
 def _unopenable(detail: str) -> ContractError:
@@ -188,7 +239,9 @@ def _encode(data: bytes) -> bytes:
     return urlsafe_b64encode(data).rstrip(b"=")
 
 
-def _decode(text: str) -> bytes:
-    if not _BASE64URL.match(text):
-        raise ValueError("not base64url")
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+def _decode(text: str) -> bytes | None:
+    """None unless `text` is base64url without padding and the one spelling of its bytes (RFC 4648 3.5)."""
+    if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
+        return None
+    data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return data if _encode(data).decode() == text else None

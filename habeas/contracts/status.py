@@ -1,12 +1,10 @@
 """What a portal reads on `dsr.portal.<portal>.status.v1` (compacted)."""
 
-import datetime as dt
 from typing import Annotated, ClassVar
-from uuid import UUID
 
 from pydantic import Field
 
-from habeas.contracts.base import Code, Message, Model, Participant, Timestamp
+from habeas.contracts.base import Code, Day, Id, Line, Message, Model, Ordinal, Participant, Timestamp, Word
 from habeas.contracts.vocabulary import (
     Open,
     RequestOutcome,
@@ -23,9 +21,9 @@ class Due(Model):
 
     at: Timestamp
     """The last second of the last day."""
-    on: dt.date
+    on: Day
     """The last day, in the controller's time zone."""
-    rule: str
+    rule: Line
     original_at: Timestamp
     """As `at`, before any extension or pause."""
     extended: bool = False
@@ -53,14 +51,14 @@ class StatusChanged(Message):
 
     TYPE: ClassVar[str] = "dsr.request.status_changed.v1"
 
-    request_id: UUID
+    request_id: Id
     reference: Annotated[str, Field(pattern=r"^HB-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}$")]
-    version: Annotated[int, Field(ge=1)]
+    version: Ordinal
     state: Open[RequestState]
     waiting_for: Open[WaitingFor] | None = None
     outcome: Open[RequestOutcome] | None = None
     right: Open[Right]
-    regulation: str | None
+    regulation: Word | None
     received_at: Timestamp
     since: Timestamp
     due: Due | None
@@ -72,14 +70,16 @@ class StatusChanged(Message):
 
 class SubmissionError(Model):
     code: Code
-    pointer: str
+    pointer: Annotated[str, Field(max_length=512)]
+    """A JSON pointer (RFC 6901) into the refused message, or the name of its header."""
 
 
 class SubmissionRejected(Message):
     """A message of the portal's was refused. Keyed by its ce_id; only fields of the contract are named, no values."""
 
     TYPE: ClassVar[str] = "dsr.submission.rejected.v1"
+    KEY: ClassVar[str] = "ce_id"
 
-    request_id: UUID | None
-    ce_id: UUID
+    request_id: Id | None
+    ce_id: Id
     errors: tuple[SubmissionError, ...]

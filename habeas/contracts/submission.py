@@ -1,27 +1,24 @@
 """What a portal publishes on `dsr.portal.<portal>.submissions.v1`."""
 
 from typing import Annotated, ClassVar, Self
-from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from habeas.contracts.base import Code, Message, Model, PersonalModel, Sealed, Timestamp
+from habeas.contracts.base import Code, Id, Line, Message, Model, PersonalModel, Sealed, Text, Timestamp, Word
 from habeas.contracts.vocabulary import (
     Channel,
     CorrectionOp,
     DeliverTo,
     NotifyBy,
     Open,
+    OpenWord,
     ProofLevel,
     Relationship,
     Right,
 )
 
-Text = Annotated[str, Field(min_length=1, max_length=10_000)]
-Short = Annotated[str, Field(min_length=1, max_length=320)]
 
-
-class Proof(Model):
+class Proof(PersonalModel):
     """How and when a person showed that an identity is theirs (GDPR Art. 12(6))."""
 
     method: Code
@@ -33,15 +30,15 @@ class Identity(PersonalModel):
     """One identifier of a person, in OpenDSR's members."""
 
     identity_type: Code
-    identity_value: Short
-    identity_format: Annotated[str, Field(max_length=32)] = "raw"
+    identity_value: Line
+    identity_format: Word = "raw"
     proof: Proof | None = None
 
 
 class Subject(PersonalModel):
     """The person the data is about."""
 
-    name: Short | None = None
+    name: Line | None = None
     minor: bool = False
     identities: tuple[Identity, ...] = Field(default=(), max_length=50)
 
@@ -50,15 +47,18 @@ class Authority(PersonalModel):
     """What shows that a requester may act for the subject."""
 
     kind: Code
-    reference: Short | None = None
+    reference: Line | None = None
 
 
 class Requester(PersonalModel):
     """The person who asks: the subject, or somebody for them."""
 
     relationship: Open[Relationship] = Relationship.SELF
-    name: Short | None = None
-    email: Annotated[str, Field(pattern=r"^[^@\s<>,;:\"]{1,64}@[^@\s<>,;:\"]{1,255}$")] | None = None
+    name: Line | None = None
+    email: (
+        Annotated[str, Field(pattern=r"^[^@\s\x00-\x1f\x7f-\x9f<>,;:\"]{1,64}@[^@\s\x00-\x1f\x7f-\x9f<>,;:\"]{1,255}$")]
+        | None
+    ) = None
     language: Annotated[str, Field(pattern=r"^[a-zA-Z]{2,3}(-[A-Za-z0-9]{2,8})*$")] = "en"
     authority: Authority | None = None
 
@@ -67,10 +67,10 @@ class Correction(PersonalModel):
     """One field to be rectified (GDPR Art. 16)."""
 
     category: Code
-    record_id: Short | None = None
-    field: Short
-    old: str | None = None
-    value: str | None = None
+    record_id: Line | None = None
+    field: Line
+    old: Text | None = None
+    value: Text | None = None
     op: Open[CorrectionOp] = CorrectionOp.SET
 
 
@@ -94,7 +94,8 @@ class Details(PersonalModel):
 class SubmissionPersonal(PersonalModel):
     subject: Subject
     requester: Requester = Requester()
-    deliver_to: DeliverTo = DeliverTo.SUBJECT
+    deliver_to: Annotated[DeliverTo, OpenWord(unknown=DeliverTo.SUBJECT)] = DeliverTo.SUBJECT
+    """An unknown word means the subject: data never goes to somebody else by mistake."""
     details: Details = Details()
 
 
@@ -104,16 +105,18 @@ class RequestSubmitted(Message):
     TYPE: ClassVar[str] = "dsr.request.submitted.v1"
     PERSONAL: ClassVar[type[PersonalModel] | None] = SubmissionPersonal
 
-    request_id: UUID
-    case_id: UUID | None = None
-    after: tuple[UUID, ...] = Field(default=(), max_length=20)
+    request_id: Id
+    case_id: Id | None = None
+    after: tuple[Id, ...] = Field(default=(), max_length=20)
     submitted_time: Timestamp
     received_at: Timestamp
     channel: Open[Channel] = Channel.FORM
     right: Open[Right]
-    regulation: Annotated[str, Field(pattern=r"^[a-z0-9-]{2,32}$")] | None = None
-    jurisdiction: Annotated[str, Field(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")] | None = None
-    notify_by: NotifyBy = NotifyBy.HABEAS
+    regulation: Word | None = None
+    jurisdiction: Word | None = None
+    """Where the person is (ISO 3166-1 or -2). As with the regulation, a word nobody knows goes to triage."""
+    notify_by: Annotated[NotifyBy, OpenWord(unknown=NotifyBy.HABEAS)] = NotifyBy.HABEAS
+    """An unknown word means `habeas`: somebody has to tell the person."""
     personal: Sealed
 
     @model_validator(mode="after")
@@ -135,8 +138,8 @@ class RequestAmended(Message):
     TYPE: ClassVar[str] = "dsr.request.amended.v1"
     PERSONAL: ClassVar[type[PersonalModel] | None] = AmendedPersonal
 
-    request_id: UUID
-    answers: UUID | None = None
+    request_id: Id
+    answers: Id | None = None
     personal: Sealed
 
 
@@ -145,7 +148,7 @@ class RequestWithdrawn(Message):
 
     TYPE: ClassVar[str] = "dsr.request.withdrawn.v1"
 
-    request_id: UUID
+    request_id: Id
     reason: Code | None = None
 
 
@@ -159,5 +162,5 @@ class IdentityConfirmed(Message):
     TYPE: ClassVar[str] = "dsr.identity.confirmed.v1"
     PERSONAL: ClassVar[type[PersonalModel] | None] = ConfirmedPersonal
 
-    request_id: UUID
+    request_id: Id
     personal: Sealed

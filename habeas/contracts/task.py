@@ -1,11 +1,20 @@
 """What a system reads on `dsr.system.<system>.tasks.v1`."""
 
-from typing import Annotated, ClassVar
-from uuid import UUID
+from typing import ClassVar
 
-from pydantic import Field
-
-from habeas.contracts.base import Code, Message, Model, Participant, PersonalModel, Sealed, Timestamp
+from habeas.contracts.base import (
+    Code,
+    Id,
+    Message,
+    Model,
+    Ordinal,
+    Participant,
+    PersonalModel,
+    Sealed,
+    Text,
+    Timestamp,
+    Word,
+)
 from habeas.contracts.submission import Correction, Identity, Period
 from habeas.contracts.vocabulary import Action, Instruction, LegalBasis, Open, Right
 
@@ -28,7 +37,7 @@ class TaskDetails(PersonalModel):
 
     corrections: tuple[Correction, ...] = ()
     purposes: tuple[Code, ...] = ()
-    statement: str | None = None
+    statement: Text | None = None
 
 
 class TaskPersonal(PersonalModel):
@@ -39,15 +48,15 @@ class TaskPersonal(PersonalModel):
 class _TaskBody(Message):
     PERSONAL: ClassVar[type[PersonalModel] | None] = TaskPersonal
 
-    task_id: UUID
+    task_id: Id
     """New for each attempt."""
-    request_id: UUID
+    request_id: Id
     system: Participant
-    attempt: Annotated[int, Field(ge=1)]
+    attempt: Ordinal
     action: Open[Action]
     right: Open[Right]
-    regulation: str
-    policy_version: str
+    regulation: Word
+    policy_version: Word
     scope: tuple[ScopeItem, ...]
     period: Period | None = None
     due_at: Timestamp
@@ -64,12 +73,12 @@ class TaskReminded(_TaskBody):
 
     TYPE: ClassVar[str] = "dsr.task.reminded.v1"
 
-    level: Annotated[int, Field(ge=1)]
+    level: Ordinal
 
 
 class TaskCancelled(Message):
     TYPE: ClassVar[str] = "dsr.task.cancelled.v1"
 
-    task_id: UUID
-    request_id: UUID
+    task_id: Id
+    request_id: Id
     reason: Code

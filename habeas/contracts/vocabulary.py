@@ -5,12 +5,43 @@ handled as the contract says, never refused.
 """
 
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import Field
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
-Word = TypeVar("Word", bound=StrEnum)
-Open = Annotated[Word | str, Field(union_mode="left_to_right")]
+from habeas.contracts.base import WORD_PATTERN
+
+Words = TypeVar("Words", bound=StrEnum)
+
+
+class OpenWord:
+    """Reads a known word as its enum member; an unknown one stays as it is, or means `unknown` where that is given.
+
+    A union of enum and string would do nearly the same, but name its branches in the pointers of errors.
+    """
+
+    def __init__(self, unknown: StrEnum | None = None) -> None:
+        self._unknown = unknown
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        words = next(part for part in get_args(source) or (source,) if part is not str)
+        known: dict[str, StrEnum] = {word.value: word for word in words}
+        return core_schema.no_info_after_validator_function(
+            lambda text: known.get(text, text if self._unknown is None else self._unknown),
+            core_schema.str_schema(pattern=WORD_PATTERN, strict=True),
+            metadata={"words": list(known)},
+            serialization=core_schema.to_string_ser_schema(),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        words = schema["metadata"]["words"]
+        return {"anyOf": [{"enum": words}, {"type": "string", "pattern": WORD_PATTERN}]}
+
+
+Open = Annotated[Words | str, OpenWord()]
+"""A word of the enum, or one that a later version of the contract added."""
 
 
 class Right(StrEnum):
