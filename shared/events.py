@@ -49,7 +49,7 @@ class OpenedPersonal(PersonalModel):
 
     subject: Subject
     requester: Requester
-    deliver_to: DeliverTo
+    deliver_to: Open[DeliverTo]
     details: Details
 
 
@@ -67,7 +67,7 @@ class RequestOpened(Message):
     regulation: str | None
     jurisdiction: str | None
     case_id: UUID | None
-    notify_by: NotifyBy
+    notify_by: Open[NotifyBy]
     received_at: Timestamp
     opened_at: Timestamp
     due: Due | None

@@ -208,7 +208,7 @@ class Category(_Entry):
 class Portal(_Entry):
     """Where requests come from, and whose word on a person's identity is taken."""
 
-    name: ParticipantName
+    name: str
     title: Text
     trusted: Mapping[Name, ProofLevel]
     """Proof method → the lowest level at which it is believed (eIDAS Art. 8(2))."""
@@ -222,7 +222,7 @@ class Portal(_Entry):
 class System(_Entry):
     """A system that holds people's data, and the team that answers for it."""
 
-    name: ParticipantName
+    name: str
     title: Text
     team: Text
     contact: Email

@@ -34,8 +34,6 @@ def deadline(
     day is. Raises `UnknownRegulationError`, `NoClockError`, `NoExtensionError`, `UnknownPlaceError`, `NaiveTimeError`.
     """
     clock = regime(regulation).clock(right)
-    if extended and clock.extension is None:
-        raise NoExtensionError(regulation, right)
     return due_by(clock, received_at, place=place, time_zone=time_zone, extended=extended)
 
 
@@ -48,17 +46,19 @@ def strictest_deadline(received_at: datetime, *, place: str, time_zone: ZoneInfo
 
 
 def due_by(clock: Clock, received_at: datetime, *, place: str, time_zone: ZoneInfo, extended: bool = False) -> Due:
-    """As `deadline`, by one clock. `extended` without an extension in the clock changes nothing."""
+    """As `deadline`, by one clock. Raises `NoExtensionError`, `UnknownPlaceError`, `NaiveTimeError`."""
     if received_at.tzinfo is None:
         raise NaiveTimeError
     start = received_at.astimezone(time_zone).date()
     days = working_days(place)
     first = _ending(clock, start, clock.first, days)
     original_at = _last_second(first.on, time_zone)
-    if not extended or clock.extension is None:
+    if not extended:
         rule = _rule(clock, start, first, place=place, time_zone=time_zone)
         return Due(at=original_at, on=first.on, rule=rule, original_at=original_at, extended=False)
 
+    if clock.extension is None:
+        raise NoExtensionError(clock.source)
     whole = Period.model_validate({clock.first.unit: clock.first.amount + clock.extension.amount})
     ending = _ending(clock, start, whole, days)
     return Due(

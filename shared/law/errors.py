@@ -36,10 +36,9 @@ class NoClockError(LawError):
 class NoExtensionError(LawError):
     """The clock cannot be extended."""
 
-    def __init__(self, regulation: str, right: str) -> None:
-        self.regulation = regulation
-        self.right = right
-        super().__init__(f"{regulation} knows no extension for {right}: ask for the first period.")
+    def __init__(self, source: str) -> None:
+        self.source = source
+        super().__init__(f"{source} knows no extension: ask for the first period.")
 
 
 class UnknownGroundError(LawError):

@@ -80,8 +80,8 @@ class Outbox:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
             self._sweeper = None
-        if (producer := self._producer) is not None:
-            self._producer = None
+        producer, self._producer = self._producer, None
+        if producer is not None:
             await producer.stop()
 
     async def write(self, connection: Connection, records: Sequence[Outgoing]) -> None:
@@ -164,12 +164,13 @@ class Outbox:
 
     async def _renew(self, broken: AIOKafkaProducer) -> None:
         async with self._renewing:
-            if self._producer is not broken:
+            current = self._producer
+            if current is None or current is not broken:
                 return
             self._producer = None
             try:
                 async with asyncio.timeout(5):
-                    await broken.stop()
+                    await current.stop()
             except (KafkaError, TimeoutError):
                 _log.debug("outbox_producer_abandoned")
             try:
