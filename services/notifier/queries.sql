@@ -39,12 +39,6 @@ WHERE (notices.request_id, notices.notice, notices.recipient, notices.ordinal)
     AND notices.lease = done.lease
 RETURNING notices.request_id, notices.notice, notices.recipient, notices.ordinal
 
--- name: release
-UPDATE notices
-SET state = CASE WHEN attempts = 1 THEN 'queued' ELSE 'deferred' END, attempts = attempts - 1,
-    lease = NULL, lease_until = NULL
-WHERE lease = ANY($1::uuid[])
-
 -- name: answer
 SELECT request_id, event, answer_token_sha256, answer_expires_at
 FROM notices

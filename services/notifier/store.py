@@ -94,11 +94,6 @@ async def finish(connection: Connection, batch: Sequence[Finished]) -> frozenset
     return frozenset(map(_key, rows))
 
 
-async def release(connection: Connection, leases: Sequence[UUID]) -> None:
-    """Gives back what was claimed and never tried, as if it had not been claimed."""
-    await connection.execute(_SQL["release"], leases)
-
-
 async def answer(connection: Connection, token_sha256: bytes) -> StoredAnswer | None:
     """The notice whose link has this token, expired or not."""
     row = await connection.fetchrow(_SQL["answer"], token_sha256)

@@ -7,6 +7,7 @@ commit), because a mail that SMTP has taken and the table does not know of would
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 from uuid import uuid4
@@ -53,7 +54,7 @@ class Worker:
     """Run `run` as one task; `wake` it after notices were recorded; `stop` it and await the task."""
 
     def __init__(
-        self, *, pool: Pool, open_mail: Open, post: Post, outbox: Outbox, clock: Clock, in_flight: int = 4
+        self, *, pool: Pool, open_mail: Open, post: Post, outbox: Outbox, clock: Clock, in_flight: int = 8
     ) -> None:
         self._pool = pool
         self._open = open_mail
@@ -64,6 +65,7 @@ class Worker:
         self._awake = asyncio.Event()
         self._stopping = False
         self._sending: set[asyncio.Task[Finished]] = set()
+        self._publishing: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
         """There is something to send: call it after the commit."""
@@ -76,43 +78,44 @@ class Worker:
 
     async def run(self) -> None:
         """Until `stop`. Trouble with the database is waited out: the rows and their leases outlive it."""
-        while not self._stopping or self._sending:
-            try:
-                more = await self._turn()
-            except _TROUBLE as error:
-                _log.warning("notices_database_trouble", error=type(error).__name__)
-                more = False
-            if not more:
-                await self._wait()
+        try:
+            while not self._stopping or self._sending:
+                self._awake.clear()
+                try:
+                    await self._commit_answered()
+                    await self._fill()
+                except _TROUBLE as error:
+                    _log.warning("notices_database_trouble", error=type(error).__name__)
+                    await asyncio.sleep(_POLL_SECONDS)
+                if self._sending or not self._stopping:
+                    await self._wait()
+            await asyncio.gather(*self._publishing, return_exceptions=True)
+        finally:
+            for task in (*self._sending, *self._publishing):
+                task.cancel()
 
-    async def _turn(self) -> bool:
-        """Commits what is answered for, claims what there is room for; whether there may be more at once."""
+    async def _wait(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_POLL_SECONDS):
+                await self._awake.wait()
+
+    async def _commit_answered(self) -> None:
         answered = {task for task in self._sending if task.done()}
         if answered:
             await self._commit([task.result() for task in answered])
             self._sending -= answered
+
+    async def _fill(self) -> None:
+        """Claims what there is room for."""
         room = self._in_flight - len(self._sending)
         if self._stopping or room <= 0:
-            return False
-        self._awake.clear()
-        now = self._clock()
+            return
         async with self._pool.acquire() as connection:
-            claimed = await store.claim(connection, room, now, uuid4(), LEASE)
+            claimed = await store.claim(connection, room, self._clock(), uuid4(), LEASE)
         for notice in claimed:
             task = asyncio.create_task(self._send(notice), name="notice")
             task.add_done_callback(lambda _: self._awake.set())
             self._sending.add(task)
-        return bool(answered)
-
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(_POLL_SECONDS):
-                await self._awake.wait()
-        except TimeoutError:
-            return
-        finally:
-            if self._stopping:
-                self._awake.clear()  # from here on only answers wake it
 
     async def _send(self, claimed: Claimed) -> Finished:
         now = self._clock()
@@ -139,7 +142,11 @@ class Worker:
             counted = [done for done in finished if done.claimed.key in held]
             records = [record for done in counted for record in _delivered(done)]
             await self._outbox.write(connection, records)
-        await self._outbox.publish(records)
+        if records:
+            # Beside the loop: a slow Kafka must not keep the outcomes of other mails from being committed.
+            task = asyncio.create_task(self._outbox.publish(records), name="notices-delivered")
+            self._publishing.add(task)
+            task.add_done_callback(self._publishing.discard)
         for done in counted:
             METRICS.notices.labels(notice=done.claimed.key.notice, result=done.verdict.state.value).inc()
             _log.info(

@@ -15,7 +15,7 @@ CREATE TABLE notices (
     lease uuid,                     -- the claim that is sending it: whoever lost it can no longer finish it
     lease_until timestamptz,        -- by the database's clock, which nobody advances
     accepted_at timestamptz,
-    smtp_code smallint CHECK (smtp_code between 200 AND 599),
+    smtp_code smallint CHECK (smtp_code BETWEEN 200 AND 599),
 
     answer_token_sha256 bytea UNIQUE CHECK (octet_length(answer_token_sha256) = 32),
     answer_token_sealed text,

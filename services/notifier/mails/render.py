@@ -1,0 +1,139 @@
+"""From a notice to the bytes that SMTP sends."""
+
+import hashlib
+import re
+from datetime import datetime
+from email.utils import format_datetime, formataddr
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from services.notifier.domain import AddressError, Mail, UnknownNoticeError
+from services.notifier.mails.mime import alternative, header
+from services.notifier.mails.view import view
+from services.notifier.mails.words import Words, load_languages
+from shared.events import Recipient
+from shared.registry import Registry
+
+_FOLDER: Final = Path(__file__).parent
+_WIDTH: Final = 72
+_BLANK_LINES: Final = re.compile(r"\n{3,}")
+_ADDRESS: Final = re.compile(r"[^@\s<>()\[\],;:\\\"]{1,64}@[^@\s<>()\[\],;:\\\"]{1,255}")
+
+
+class _Letter(NamedTuple):
+    text: Template
+    html: Template
+
+
+class MailRenderer:
+    """Renders every notice in every language there is a folder for. Thread-safe; made once."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._languages = load_languages()
+        common = {"controller": registry.controller, "policy": registry.policy}
+        text = _environment("text", autoescape=False)
+        html = _environment("html", autoescape=True)
+        for environment in (text, html):
+            environment.globals.update(common)
+        self._frame = _Letter(
+            text.get_template("layout/text_frame.jinja"), html.get_template("layout/html_frame.jinja")
+        )
+        self._letters = {
+            (language, file.stem): _Letter(
+                text.get_template(f"{language}/{file.name}"), html.get_template(f"{language}/{file.name}")
+            )
+            for language in self._languages
+            for file in (_FOLDER / language).glob("[a-z]*.jinja")
+        }
+        self._sender = formataddr((registry.mails.sender_name, registry.mails.sender_address))
+        self._domain = registry.mails.sender_address.rpartition("@")[2]
+
+    def address(self, mail: Mail) -> str:
+        """Where the mail goes, its domain in ASCII. Raises `AddressError`."""
+        if mail.notice.recipient is Recipient.DPO:
+            return self._registry.controller.dpo_email
+        address = mail.personal.email
+        if not address:
+            raise AddressError("is missing")
+        if not address.isprintable() or not _ADDRESS.fullmatch(address):
+            raise AddressError("is none")
+        local, _, domain = address.rpartition("@")
+        try:
+            return f"{local}@{domain.encode('idna').decode()}"
+        except UnicodeError:
+            raise AddressError("has a domain that cannot exist") from None
+
+    def render(self, mail: Mail, at: datetime) -> bytes:
+        """The whole message, CRLF line ends. `at` becomes its Date; all else depends on the notice alone, so that a
+        repeat is recognisable. Raises `AddressError`, `UnknownNoticeError`."""
+        notice = mail.notice
+        words = self._words(mail.personal.language)
+        letter = self._letters.get((words.language, notice.notice))
+        if letter is None:
+            raise UnknownNoticeError(notice.notice, words.language)
+        address = self.address(mail)
+        subject = words.tables["subject"][notice.notice].format(reference=notice.reference)
+        seen = view(mail, self._registry, words)
+        shared = {"words": words.tables, "language": words.language, "subject": subject}
+        body = Markup(letter.html.render(mail=seen))  # noqa: S704 - our own template has escaped it
+        identity = f"{notice.notice}.{notice.recipient}.{notice.ordinal}.{notice.request_id}"
+        return alternative(
+            (
+                header("From", self._sender),
+                header("To", address, utf8=True),
+                header("Subject", subject),
+                header("Date", format_datetime(at)),
+                header("Message-ID", f"<{identity}@{self._domain}>"),
+                header("X-Habeas-Request", str(notice.request_id)),
+                header("X-Habeas-Notice", notice.notice),
+                header("Auto-Submitted", "auto-generated"),
+                header("X-Auto-Response-Suppress", "All"),
+            ),
+            text=_BLANK_LINES.sub("\n\n", self._frame.text.render(shared, body=letter.text.render(mail=seen))).strip(),
+            html=self._frame.html.render(shared, body=body),
+            language=words.language,
+            boundary="=_" + hashlib.sha256(identity.encode()).hexdigest()[:32],
+        )
+
+    @property
+    def sender(self) -> str:
+        """The envelope's sender."""
+        return self._registry.mails.sender_address
+
+    def _words(self, language: str) -> Words:
+        """In the person's language if there is one, else in the controller's first."""
+        for choice in (language.partition("-")[0].lower(), *self._registry.controller.languages):
+            if choice in self._languages:
+                return self._languages[choice]
+        return self._languages["en"]
+
+
+def _environment(blocks: str, *, autoescape: bool) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        undefined=StrictUndefined,
+        autoescape=autoescape,  # noqa: S701 - off for plain text alone
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters["fill"] = fill
+    environment.globals["b"] = environment.get_template(f"layout/{blocks}.jinja").module
+    return environment
+
+
+def fill(text: str, indent: str = "") -> str:
+    """The words of `text` in lines of at most 72 characters, those after the first indented. Long words stay whole:
+    a link that is broken is none."""
+    lines, line = [], text[: len(text) - len(text.lstrip(" "))]
+    for word in text.split():
+        if line.strip() and len(line) + len(word) >= _WIDTH:
+            lines.append(line.rstrip())
+            line = indent
+        line += word + " "
+    lines.append(line.rstrip())
+    return "\n".join(lines)
