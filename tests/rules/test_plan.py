@@ -1,0 +1,207 @@
+"""The first plan, for the demonstration controller and for registries made to be awkward."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from habeas.contracts.submission import Identity
+from habeas.contracts.task import ScopeItem
+from habeas.contracts.vocabulary import Action, Instruction, LegalBasis, Right, SystemState
+from services.fanout.domain import (
+    ACTIONS,
+    Asked,
+    NotReached,
+    Plan,
+    Reason,
+    RightNotPlannedError,
+    Waiting,
+    Work,
+    identities_for,
+    make_plan,
+)
+from shared.law.errors import UnknownRegulationError
+from shared.law.regime import regime
+from shared.registry import Registry, load_registry
+
+RECEIVED_AT = datetime(2026, 3, 2, 9, 16, 10, tzinfo=UTC)
+DUE_AT = datetime(2026, 4, 2, 21, 59, 59, tzinfo=UTC)
+SYSTEMS = ("billing", "support", "analytics", "payments")
+ASKED, WAITING, EXCLUDED = SystemState.ASKED, SystemState.WAITING, SystemState.EXCLUDED
+
+
+@pytest.fixture(scope="module")
+def ale() -> Registry:
+    return load_registry(Path(__file__).parents[2] / "registry" / "ale.toml")
+
+
+def planned(registry: Registry, right: Right, *identity_types: str, due_at: datetime = DUE_AT) -> Plan:
+    return make_plan(registry, right, "eu-gdpr", set(identity_types), received_at=RECEIVED_AT, due_at=due_at)
+
+
+@pytest.mark.parametrize("right", [Right.ACCESS, Right.ERASURE])
+@pytest.mark.parametrize(
+    ("identity_types", "states"),
+    [
+        ({"email"}, (ASKED, ASKED, WAITING, WAITING)),
+        ({"email", "visitor_id"}, (ASKED, ASKED, ASKED, WAITING)),
+        ({"controller_customer_id"}, (ASKED, EXCLUDED, WAITING, WAITING)),
+        ({"account_id"}, (ASKED, EXCLUDED, ASKED, WAITING)),
+        ({"visitor_id"}, (EXCLUDED, EXCLUDED, ASKED, EXCLUDED)),
+        ({"payment_customer_id"}, (EXCLUDED, EXCLUDED, EXCLUDED, ASKED)),
+        ({"phone"}, (EXCLUDED, EXCLUDED, EXCLUDED, EXCLUDED)),
+        (set(), (EXCLUDED, EXCLUDED, EXCLUDED, EXCLUDED)),
+    ],
+)
+def test_who_is_asked_by_what_is_known(
+    ale: Registry, right: Right, identity_types: set[str], states: tuple[SystemState, ...]
+) -> None:
+    plan = planned(ale, right, *identity_types)
+    assert tuple(item.system for item in plan.items) == SYSTEMS
+    assert tuple(item.state for item in plan.items) == states
+    reasons = {
+        ASKED: None,
+        WAITING: Reason.WAITING_FOR_IDENTIFIER,
+        EXCLUDED: Reason.IDENTIFIER_NOT_FOUND,
+    }
+    assert all(item.reason == reasons[item.state] for item in plan.items)
+
+
+def test_an_access_reaches_everything_and_instructs_nothing(ale: Registry) -> None:
+    plan = planned(ale, Right.ACCESS, "email")
+    for item in plan.items:
+        assert item.work is not None
+        assert item.work.action is Action.ACCESS
+        held = ale.systems[item.system].categories
+        assert [entry.category for entry in item.work.scope] == [category.name for category in held]
+        assert all(entry.instruction is None for entry in item.work.scope)
+        assert item.left_out == ()
+
+
+def test_an_erasure_names_what_is_kept_too(ale: Registry) -> None:
+    plan = planned(ale, Right.ERASURE, "email")
+    instructions: dict[str, object] = {}
+    for item in plan.items:
+        assert item.work is not None
+        assert item.work.action is Action.ERASE
+        instructions |= {entry.category: entry.instruction for entry in item.work.scope}
+    assert instructions == {
+        "account": Instruction.DELETE,
+        "invoices": Instruction.RETAIN,
+        "support_conversations": Instruction.DELETE,
+        "product_improvement": Instruction.DELETE,
+        "visits": Instruction.ANONYMIZE,
+        "marketing_preference": Instruction.RETAIN,
+        "payment_customer": Instruction.DELETE,
+        "charges": Instruction.RETAIN,
+        "fraud_signals": Instruction.DELETE,
+    }
+
+
+def test_the_scope_says_why_the_data_is_held(ale: Registry) -> None:
+    billing = planned(ale, Right.ERASURE, "email")["billing"]
+    assert billing.work is not None
+    assert billing.work.scope[1] == ScopeItem(
+        category="invoices",
+        purposes=("billing", "legal_compliance"),
+        basis=LegalBasis.LEGAL_OBLIGATION,
+        instruction=Instruction.RETAIN,
+    )
+
+
+def test_portability_leaves_out_what_it_does_not_reach(ale: Registry) -> None:
+    plan = planned(ale, Right.PORTABILITY, "email")
+    left_out = {item.system: {out.category: out.ground for out in item.left_out} for item in plan.items}
+    assert left_out == {
+        "billing": {},
+        "support": {"product_improvement": "other_legal_basis"},
+        "analytics": {},
+        "payments": {
+            "payment_customer": "not_provided_by_person",
+            "charges": "not_provided_by_person",
+            "fraud_signals": "other_legal_basis",
+        },
+    }
+    assert plan["payments"] == NotReached("payments", plan["payments"].left_out)
+    assert plan["payments"].reason is Reason.RIGHT_DOES_NOT_REACH
+    invoices = plan.asked[0].work.scope[1]
+    assert (invoices.category, invoices.basis) == ("invoices", LegalBasis.CONTRACT)
+
+
+def test_a_system_beyond_reach_only_locates_where_another_needs_it(ale: Registry) -> None:
+    billing = planned(ale, Right.OBJECTION, "email")["billing"]
+    assert isinstance(billing, Asked)
+    assert (billing.work.action, billing.work.scope) == (Action.LOCATE, ())
+    assert {out.category for out in billing.left_out} == {"account", "invoices"}
+
+    analytics = ale.systems["analytics"].model_copy(update={"needs": frozenset({"email"})})
+    without_payments = {"billing": ale.systems["billing"], "support": ale.systems["support"], "analytics": analytics}
+    alone = planned(ale.model_copy(update={"systems": without_payments}), Right.OBJECTION, "email")
+    assert isinstance(alone["billing"], NotReached)
+
+
+@pytest.mark.parametrize(
+    ("due_at", "billing", "payments"),
+    [
+        (DUE_AT, RECEIVED_AT + timedelta(days=7), RECEIVED_AT + timedelta(days=10)),
+        (RECEIVED_AT + timedelta(days=8), RECEIVED_AT + timedelta(days=7), RECEIVED_AT + timedelta(days=8)),
+        (RECEIVED_AT + timedelta(days=1), RECEIVED_AT + timedelta(days=1), RECEIVED_AT + timedelta(days=1)),
+    ],
+)
+def test_a_system_is_due_by_its_days_but_not_after_the_request(
+    ale: Registry, due_at: datetime, billing: datetime, payments: datetime
+) -> None:
+    plan = planned(ale, Right.ACCESS, "email", due_at=due_at)
+    dues = {item.system: item.work.due_at for item in plan.items if item.work is not None}
+    assert (dues["billing"], dues["payments"]) == (billing, payments)
+
+
+def test_a_task_carries_only_identities_that_its_system_needs(ale: Registry) -> None:
+    plan = planned(ale, Right.ACCESS, "email", "visitor_id")
+    identities = tuple(
+        Identity(identity_type=kind, identity_value="x") for kind in ("visitor_id", "email", "account_id", "phone")
+    )
+    carried = {
+        item.system: [identity.identity_type for identity in identities_for(item.work, identities)]
+        for item in plan.items
+        if item.work is not None
+    }
+    assert carried == {
+        "billing": ["email", "account_id"],
+        "support": ["email"],
+        "analytics": ["visitor_id", "account_id"],
+        "payments": [],
+    }
+
+
+def test_rights_of_the_regime_are_those_that_can_be_planned() -> None:
+    assert set(ACTIONS) == set(regime("eu-gdpr").reach)
+
+
+def test_what_cannot_be_planned_is_refused(ale: Registry) -> None:
+    with pytest.raises(RightNotPlannedError, match="plans are made for access"):
+        planned(ale, Right.UNCLASSIFIED, "email")
+    with pytest.raises(UnknownRegulationError):
+        make_plan(ale, Right.ACCESS, "ccpa", {"email"}, received_at=RECEIVED_AT, due_at=DUE_AT)
+
+
+@pytest.mark.parametrize("right", list(ACTIONS))
+def test_a_plan_survives_being_stored(ale: Registry, right: Right) -> None:
+    stored = TypeAdapter(Plan)
+    plan = planned(ale, right, "email")
+    assert stored.validate_json(stored.dump_json(plan)) == plan
+
+
+def test_impossible_plans_cannot_be_made() -> None:
+    scope = (ScopeItem(category="visits", purposes=("trends",), basis=LegalBasis.CONSENT),)
+    needs, nothing = frozenset({"email"}), frozenset[str]()
+    with pytest.raises(ValueError, match="every action but locate has a scope"):
+        Work(Action.ACCESS, (), DUE_AT, needs, nothing)
+    with pytest.raises(ValueError, match="every action but locate has a scope"):
+        Work(Action.LOCATE, scope, DUE_AT, needs, nothing)
+    with pytest.raises(ValueError, match="at least one identity type"):
+        Work(Action.ACCESS, scope, DUE_AT, nothing, nothing)
+    twice = Waiting("analytics", Work(Action.ACCESS, scope, DUE_AT, needs, nothing))
+    with pytest.raises(ValueError, match="one item for each system"):
+        Plan((twice, twice))
