@@ -17,7 +17,7 @@ from pathlib import Path
 import asyncpg
 
 from operations.errors import OperationsError
-from operations.topology import SERVICES
+from operations.programs import SERVICES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NAME = re.compile(r"\d{4}_[a-z0-9_]+\.sql")

@@ -34,8 +34,8 @@ from confluent_kafka.admin import (
 
 from habeas.contracts import topics as names
 from operations.errors import OperationsError, UsageError
+from operations.programs import SERVICES
 
-SERVICES = ("intake", "fanout", "collector", "notifier")
 OPERATORS = "operators"
 RESERVED = frozenset({*SERVICES, "services", OPERATORS, "broker"})
 PARTICIPANT = re.compile(r"[a-z][a-z0-9-]{1,30}")
@@ -97,6 +97,9 @@ class Changes:
     principals: list[str] = field(default_factory=list)
     acls: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, list[str]]:
+        return asdict(self)
 
     def __bool__(self) -> bool:
         return bool(self.topics or self.settings or self.principals or self.acls)

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from operations.programs import SERVICES
 from operations.stack.folder import dotenv, write_private
 from operations.stack.kafka import client_variables
 from operations.stack.ports import HOST
 from operations.stack.postgres import Postgres
-from operations.topology import OPERATORS, SERVICES
+from operations.topology import OPERATORS
 
 OWN_DATABASE = {"billing": "billing"}  # systems that keep their data in PostgreSQL, and the database's name
 

@@ -29,7 +29,8 @@ from operations.topology import KEPT
 SUPER_USERS = ("operators", "broker")  # `broker` is the node itself, towards itself
 MECHANISM = "SCRAM-SHA-512"
 JAAS = "org.apache.kafka.common.security"
-HEAP = ("-Xmx512m", "-XX:+UseSerialGC")
+# Only the quick compiler: a second less to start, half the CPU on two cores, and no less throughput measured.
+JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 LOG4J = """\
 status = warn
@@ -122,7 +123,7 @@ class KafkaNode:
             arguments += ["--add-scram", f"{MECHANISM}=[name={name},password={self.passwords[name]}]"]
         write_private(self.folder / "format.arguments", "\n".join(arguments) + "\n")  # passwords stay out of `ps`
         process = await asyncio.create_subprocess_exec(
-            *self._java(java, "-XX:TieredStopAtLevel=1"),
+            *self._java(java),
             *("kafka.tools.StorageTool", f"@{self.folder / 'format.arguments'}"),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -148,9 +149,9 @@ class KafkaNode:
             watched=False,
         )
 
-    def _java(self, java: str, *options: str) -> list[str]:
+    def _java(self, java: str) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}"
-        return [java, *HEAP, *options, logging, f"@{self.folder / 'classpath'}"]
+        return [java, *JVM, logging, f"@{self.folder / 'classpath'}"]
 
     async def _ready(self) -> bool:
         """Ready is when a client has proven who it is and was told about the cluster."""

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from operations.errors import DiskFullError, UsageError, is_disk_full
 from operations.migrate import REPOSITORY, migrate
+from operations.programs import SERVICES, SYSTEMS
 from operations.stack import postgres as pg
 from operations.stack.environment import Surroundings, environments, plain_environment, write_environments
 from operations.stack.folder import NEEDED, Lock, check_disk, read_json, write_json
@@ -25,9 +26,8 @@ from operations.stack.kafka import SUPER_USERS, KafkaNode, admin_client, new_clu
 from operations.stack.keys import write_keys
 from operations.stack.ports import HOST, Ports, choose
 from operations.stack.supervisor import STOP_ORDER, Kind, Process, Program, clear_leftovers
-from operations.topology import OPERATORS, SERVICES, apply, desired, participants
+from operations.topology import OPERATORS, apply, desired, participants
 
-SYSTEMS = ("billing", "support", "analytics", "payments")
 PROCESSOR = "processor"  # plays the payment processor that `payments` is an adapter to
 PROGRAMS = (*SERVICES, PROCESSOR, *SYSTEMS)
 REGISTRY = REPOSITORY / "registry/ale.toml"
@@ -68,6 +68,7 @@ class Stack:
         keep: bool = True,
         needed: int = NEEDED,
         tell: Callable[[str], None] = lambda _: None,
+        on_change: Callable[[Process], None] = lambda _: None,
     ) -> None:
         unknown = set(programs) - set(PROGRAMS)
         if unknown:
@@ -80,6 +81,7 @@ class Stack:
         self.ports: dict[str, int] = {}
         self._asked = ports or Ports.from_environment()
         self._partitions, self._fresh, self._keep, self._needed, self._tell = partitions, fresh, keep, needed, tell
+        self._on_change = on_change
         self._lock = Lock(self.root)
         self._started_at = datetime.now(UTC)
 
@@ -162,27 +164,42 @@ class Stack:
         write_environments(self.root / "env", self.environments)
         for folder in ("log", "mail", "store", "data"):
             (self.root / folder).mkdir(exist_ok=True, mode=0o700)
-        await _all_or_first_error(kafka.prepare(java, jars, self._secrets["cluster"]), self._postgres.prepare())
-        if self._postgres.place != self._postgres.folder:
-            self._tell(f"PostgreSQL's data are in {self._postgres.place}, since its user cannot reach {self.root}")
-        await self._start_infrastructure(
-            kafka.program(java, self._log("kafka"), plain_environment()),
-            self._postgres.program(self._log("postgres"), plain_environment()),
-            self._smtp(),
+        await _all_or_first_error(
+            self._bring_up_kafka(kafka, java, jars, surroundings),
+            self._bring_up_postgres(),
+            self._run(self._smtp()),
         )
-        await _all_or_first_error(self._apply_topology(surroundings), self._create_schemas())
         for name in self.programs:
             self._add(self._program(name))
         await self.start(*self.programs) if self.programs else None
 
-    async def _start_infrastructure(self, *programs: Program) -> None:
-        for program in programs:
-            self._add(program).start()
-        await _all_or_first_error(*(process.wait_ready(attempts=1) for process in self.processes.values()))
+    async def _bring_up_kafka(self, node: KafkaNode, java: str, jars: Sequence[Path], known: Surroundings) -> None:
+        await node.prepare(java, jars, self._secrets["cluster"])
+        await self._run(node.program(java, self._log("kafka"), plain_environment()))
+        topology = desired(known.portals, known.systems, self._partitions)
+        await asyncio.to_thread(apply, admin_client(self.env(OPERATORS)), topology, known.passwords)
+
+    async def _bring_up_postgres(self) -> None:
+        server = self._postgres
+        await server.prepare()
+        if server.place != server.folder:
+            self._tell(f"PostgreSQL's data are in {server.place}, since its user cannot reach {self.root}")
+        await self._run(server.program(self._log("postgres"), plain_environment()))
+        await server.create_roles()
+        await migrate(server.url(OPERATORS))
+
+    async def _run(self, program: Program) -> None:
+        process = self._add(program)
+        process.start()
+        await process.wait_ready(attempts=1)
 
     def _add(self, program: Program) -> Process:
-        process = self.processes[program.name] = Process(program, self._write_state)
+        process = self.processes[program.name] = Process(program, self._changed)
         return process
+
+    def _changed(self, process: Process) -> None:
+        self._write_state()
+        self._on_change(process)
 
     # The parts
 
@@ -237,15 +254,6 @@ class Stack:
             passwords={name: surroundings.passwords[name] for name in SUPER_USERS},
         )
 
-    async def _apply_topology(self, surroundings: Surroundings) -> None:
-        topology = desired(surroundings.portals, surroundings.systems, self._partitions)
-        admin = admin_client(self.env(OPERATORS))
-        await asyncio.to_thread(apply, admin, topology, surroundings.passwords)
-
-    async def _create_schemas(self) -> None:
-        await self._postgres.create_roles()
-        await migrate(self._postgres.url(OPERATORS))
-
     def _smtp(self) -> Program:
         port = self.ports["smtp"]
         return Program(
@@ -262,7 +270,7 @@ class Stack:
 
     def _program(self, name: str) -> Program:
         kind = Kind.SERVICE if name in SERVICES else Kind.SYSTEM
-        module = ["systems.payments.processor"] if name == PROCESSOR else ["operations", kind.value, name]
+        module = ["systems.payments.processor"] if name == PROCESSOR else ["operations.programs", kind.value, name]
         return Program(
             name=name,
             kind=kind,

@@ -73,7 +73,7 @@ class Program:
 class Process:
     """One program and the process that runs it now, if any."""
 
-    def __init__(self, program: Program, on_change: Callable[[], None]) -> None:
+    def __init__(self, program: Program, on_change: Callable[[Process], None]) -> None:
         self.program = program
         self.state = State.STOPPED
         self.pid: int | None = None
@@ -220,10 +220,12 @@ class Process:
             await asyncio.sleep(1.0 if ready else 0.1)
 
     def _set(self, state: State) -> None:
+        if state is self.state and state is not State.STARTING:
+            return
         self.state = state
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-        self._on_change()
+        self._on_change(self)
 
 
 def _set_aside(log: Path) -> None:

@@ -1,0 +1,1 @@
+"""The commands of `habeas`, a module for each family."""

@@ -1,0 +1,36 @@
+"""Which stack a command talks to: the one that `HABEAS_*` names, else the local one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import dotenv
+
+from operations.errors import UsageError
+from operations.topology import OPERATORS
+
+DEFAULT_ROOT = Path(".habeas")
+
+
+def variables(
+    name: str = OPERATORS, root: Path = DEFAULT_ROOT, needed: str = "HABEAS_KAFKA_BOOTSTRAP_SERVERS"
+) -> dict[str, str]:
+    """Return the `HABEAS_*` variables to act as `name`: ours if `needed` is among them, else the local stack's.
+
+    Raises UsageError when there are neither.
+    """
+    if needed in os.environ:
+        return {key: value for key, value in os.environ.items() if key.startswith("HABEAS_")}
+    return local_variables(name, root)
+
+
+def local_variables(name: str, root: Path = DEFAULT_ROOT) -> dict[str, str]:
+    """Return the `HABEAS_*` variables of `name` in the local stack. Raises UsageError when there is none."""
+    file = root / "env" / name
+    if not file.is_file():
+        raise UsageError(
+            f"There is no local stack to act in as {name} ({file} is missing), and HABEAS_* names no other. "
+            "Start the local one with `habeas up`, or set the variables of the one to use."
+        )
+    return {key: value for key, value in dotenv.dotenv_values(file, interpolate=False).items() if value is not None}
