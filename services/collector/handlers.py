@@ -1,0 +1,304 @@
+"""Messages in: opened requests, plans, results, deliveries. Each is a fact; `settle` decides from all of them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import orjson
+
+from habeas.contracts import CloudEvent, ContractError, KeyFile, Place, Reason
+from habeas.contracts.canonical import canonical
+from habeas.contracts.catalogue import read_personal, write
+from habeas.contracts.dead_letter import DeadLetter
+from habeas.contracts.result import ResultPersonal, TaskFinished, TaskProgressed
+from habeas.contracts.status import StatusChanged, SubmissionRejected
+from habeas.contracts.submission import Identity
+from habeas.contracts.topics import DEAD_LETTERS, OUTCOMES, PROGRESS, status
+from habeas.contracts.vocabulary import RequestOutcome
+from habeas.dead_letters import dead_letter
+from services.collector import domain, store
+from services.collector.store import KnownResult, Locked, NewResult, Orphan, Saved
+from shared.clock import Clock
+from shared.database import Connection
+from shared.events import (
+    OPERATORS,
+    SERVICES,
+    AnswerObject,
+    FoundPersonal,
+    Notice,
+    NoticeDelivered,
+    NoticePersonal,
+    NoticeRequested,
+    OpenedPersonal,
+    PlanMade,
+    Recipient,
+    RequestOpened,
+    SubmissionRefused,
+    SystemsFinished,
+)
+from shared.messaging.outbox import Outgoing
+from shared.messaging.received import Received
+from shared.messaging.work import Work
+from shared.registry import Registry
+
+ORPHAN_PATIENCE: Final = timedelta(hours=24)
+"""How long a result waits for its task to become known."""
+
+_OUTCOMES: Final = frozenset(outcome.value for outcome in RequestOutcome)
+
+Finished = Received[TaskFinished, ResultPersonal]
+
+
+class Handlers:
+    def __init__(self, registry: Registry, keys: KeyFile, clock: Clock) -> None:
+        self._registry = registry
+        self._keys = keys
+        self._clock = clock
+
+    async def opened(self, batch: Sequence[Received[RequestOpened, OpenedPersonal]], work: Work) -> None:
+        await store.open_cases(work.connection, [received.body for received in batch])
+        work.touched.update(received.request_id for received in batch)
+
+    async def refused(self, batch: Sequence[Received[SubmissionRefused, None]], work: Work) -> None:
+        """Only the collector writes to a portal's status topic, so intake's refusals are told from here."""
+        for body in (received.body for received in batch):
+            rejected = SubmissionRejected(request_id=body.request_id, ce_id=body.ce_id, errors=body.errors)
+            work.send(status(body.portal), rejected, subject=body.ce_id)
+
+    async def planned(self, batch: Sequence[Received[PlanMade, None]], work: Work) -> None:
+        await store.record_plans(work.connection, [received.body for received in batch])
+        work.touched.update(received.request_id for received in batch)
+
+    async def delivered(self, batch: Sequence[Received[NoticeDelivered, None]], work: Work) -> None:
+        await store.record_deliveries(work.connection, [received.body for received in batch])
+        work.touched.update(received.request_id for received in batch)
+
+    async def progressed(self, batch: Sequence[Received[TaskProgressed, None]], work: Work) -> None:
+        await store.record_progress(
+            work.connection,
+            {received.body.task_id: (received.request_id, received.body.state) for received in batch},
+        )
+        work.touched.update(received.request_id for received in batch)
+
+    async def finished(self, batch: Sequence[Finished], work: Work) -> None:
+        """The first answer to a task counts; the same again is nothing; another is a conflict unless it supersedes."""
+        own = [received for received in batch if _is_own(received, work)]
+        tasks = await store.planned_tasks(work.connection, {received.request_id for received in own})
+        own = [received for received in own if not _is_foreign(received, tasks, work)]
+        first: dict[UUID, Finished] = {}
+        for received in own:
+            first.setdefault(received.body.task_id, received)
+        recorded = await store.record_results(
+            work.connection, [self._new_result(received, work) for received in first.values()]
+        )
+        repeated = [
+            received
+            for received in own
+            if received.body.task_id not in recorded or received is not first[received.body.task_id]
+        ]
+        if repeated:
+            known = await store.known_results(work.connection, {received.body.task_id for received in repeated})
+            for received in repeated:
+                await self._repeat(received, known[received.body.task_id], work)
+        unknown = [first[task_id] for task_id in recorded if task_id not in tasks]
+        if unknown:
+            await store.record_orphans(work.connection, [_orphan(received, work) for received in unknown], work.now)
+        work.touched.update(received.request_id for received in own)
+
+    def _new_result(self, received: Finished, work: Work) -> NewResult:
+        body = received.body
+        system = self._registry.systems[received.participant]
+        aside = domain.withheld(record.category for record in received.personal.records if record.third_parties)
+        kid = work.keyring.sealing_kid(SERVICES)
+        found = tuple(item for item in received.personal.identities if item.identity_type in system.provides)
+        return NewResult(
+            task_id=body.task_id,
+            request_id=body.request_id,
+            system=received.participant,
+            ce_id=received.event.id,
+            outcome=body.outcome,
+            summary=(*body.summary, *aside),
+            personal=body.personal,
+            found=work.seal(SystemsFinished, FoundPersonal(identities=found), subject=body.request_id)
+            if found
+            else None,
+            fingerprint=_fingerprint(received, kid, work),
+            kid=kid,
+            received_at=work.now,
+        )
+
+    async def _repeat(self, received: Finished, known: KnownResult, work: Work) -> None:
+        try:
+            same = _fingerprint(received, known.kid, work) == known.fingerprint
+        except ContractError:  # the key was destroyed: told apart by its id alone
+            same = received.event.id == known.ce_id
+        if same:
+            return
+        superseded = received.body.supersedes
+        if superseded is not None and await store.replace_result(
+            work.connection, self._new_result(received, work), superseded
+        ):
+            return
+        work.refuse(
+            received,
+            Reason.CONFLICT,
+            "/task_id",
+            "answered otherwise before: an answer under review is replaced by naming its ce_id in supersedes",
+        )
+
+    async def settle(self, work: Work) -> None:
+        """Say what follows from the facts of every touched request."""
+        if not work.touched:
+            return
+        saved: list[Saved] = []
+        assemble: list[UUID] = []
+        for locked in await store.lock_cases(work.connection, work.touched):
+            opened = _opened_personal(locked, work)
+            email = domain.address(opened)
+            case = locked.case(reachable=email is not None)
+            step = domain.advance(case, work.now)
+            if step.report:
+                self._report(locked, step.report, work)
+            for notice, recipient in step.notices:
+                self._notify(locked, case, step, opened, (notice, recipient), work)
+            if step.assemble:
+                assemble.append(locked.opened.request_id)
+            newest = step.status or locked.status
+            if step.status is not None:
+                work.send(status(locked.opened.portal), step.status, subject=locked.opened.request_id)
+            if newest is not None and (step.status or step.report or step.notices):
+                saved.append(
+                    Saved(
+                        newest,
+                        locked.reported | frozenset(step.report),
+                        locked.noticed | {notice for notice, _ in step.notices},
+                    )
+                )
+        await store.save(work.connection, saved)
+        if assemble:
+            await store.queue_assemblies(work.connection, assemble, work.now)
+
+    def _report(self, locked: Locked, systems: tuple[str, ...], work: Work) -> None:
+        """Tell fan-out who has finished, with everything found so far."""
+        request_id = locked.opened.request_id
+        place = Place(SERVICES, SystemsFinished.TYPE, request_id)
+        identities: list[Identity] = []
+        for sealed in locked.sealed_results:
+            if sealed.found is not None and sealed.system in systems:
+                identities.extend(read_personal(work.keyring, place, sealed.found, FoundPersonal).identities)
+        body = SystemsFinished(
+            request_id=request_id,
+            systems=systems,
+            personal=work.seal(SystemsFinished, FoundPersonal(identities=tuple(identities)), subject=request_id),
+        )
+        work.send(PROGRESS, body, subject=request_id)
+
+    def _notify(
+        self,
+        locked: Locked,
+        case: domain.Case,
+        step: domain.Step,
+        opened: OpenedPersonal,
+        addressed: tuple[Notice, Recipient],
+        work: Work,
+    ) -> None:
+        notice, recipient = addressed
+        request, request_id = locked.opened, locked.opened.request_id
+        to_requester = recipient is Recipient.REQUESTER
+        items, systems = ((), ()) if notice is Notice.ACKNOWLEDGED else domain.statement(case)
+        answer = None
+        if to_requester and locked.answer_object is not None and notice is not Notice.ACKNOWLEDGED:
+            place = Place(SERVICES, AnswerObject.__name__, request_id)
+            answer = read_personal(work.keyring, place, locked.answer_object, AnswerObject)
+        personal = NoticePersonal(
+            email=domain.address(opened) if to_requester else None,
+            name=opened.requester.name or opened.subject.name if to_requester else None,
+            language=opened.requester.language,
+            statement=items,
+            systems=systems,
+            answer=answer,
+        )
+        body = NoticeRequested(
+            request_id=request_id,
+            notice=notice,
+            recipient=recipient,
+            reference=request.reference,
+            right=request.right,
+            regulation=request.regulation,
+            jurisdiction=request.jurisdiction,
+            received_at=request.received_at,
+            due=request.due,
+            outcome=RequestOutcome(notice) if notice in _OUTCOMES else None,
+            reason=standing.reason if (standing := step.status or locked.status) else None,
+            personal=work.seal(NoticeRequested, personal, subject=request_id),
+        )
+        work.send(OUTCOMES, body, subject=request_id)
+
+    async def expire_orphans(self, work: Work) -> None:
+        """Results that no task was ever given for go to the dead letters after a day."""
+        orphans = await store.claim_orphans(work.connection, work.now - ORPHAN_PATIENCE)
+        tasks = await store.planned_tasks(work.connection, {orphan.request_id for orphan in orphans})
+        kept = [orphan for orphan in orphans if tasks.get(orphan.task_id) == orphan.system]
+        dropped = [orphan for orphan in orphans if tasks.get(orphan.task_id) != orphan.system]
+        for orphan in dropped:
+            letter = DeadLetter.model_validate_json(orphan.dead_letter)
+            work.send(DEAD_LETTERS, letter, subject=letter.dead_letter_id)
+        await store.settle_orphans(
+            work.connection, [orphan.task_id for orphan in kept], [orphan.task_id for orphan in dropped]
+        )
+
+    async def repair(self, connection: Connection, sent: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        """Statuses that were sent late may have been overtaken: the newest is said once more, to stand last."""
+        late = {
+            record.key: int(orjson.loads(record.value)["version"])
+            for record in sent
+            if record.value is not None and dict(record.headers).get("ce_type") == StatusChanged.TYPE.encode()
+        }
+        if not late:
+            return ()
+        topics = {record.key: record.topic for record in sent}
+        return [
+            Outgoing.of(topics[newest.request_id], self._status_event(newest))
+            for newest in await store.statuses(connection, late)
+            if newest.version > late[newest.request_id]
+        ]
+
+    def _status_event(self, newest: StatusChanged) -> CloudEvent:
+        return write(newest, subject=newest.request_id, source="habeas/collector", now=self._clock())
+
+
+def _is_own(received: Finished, work: Work) -> bool:
+    own = received.body.system == received.participant
+    if not own:
+        work.refuse(received, Reason.MEMBER_INVALID, "/system", "must be the system whose topic this is")
+    return own
+
+
+def _is_foreign(received: Finished, tasks: Mapping[UUID, str], work: Work) -> bool:
+    foreign = tasks.get(received.body.task_id, received.participant) != received.participant
+    if foreign:
+        work.refuse(received, Reason.TASK_FOREIGN, "/task_id", "this task was given to another system")
+    return foreign
+
+
+def _fingerprint(received: Finished, kid: str, work: Work) -> bytes:
+    return work.keyring.fingerprint(kid, canonical(received.body, received.personal))
+
+
+def _orphan(received: Finished, work: Work) -> Orphan:
+    error = ContractError(Reason.TASK_UNKNOWN, "/task_id", "no such task was given within a day of this answer")
+    letter = dead_letter(
+        received.record,
+        error,
+        keyring=work.keyring,
+        reader=OPERATORS,
+        refused_by=work.service,
+        now=work.now,
+    )
+    return Orphan(received.body.task_id, received.request_id, received.participant, letter.data.decode())
+
+
+def _opened_personal(locked: Locked, work: Work) -> OpenedPersonal:
+    place = Place(SERVICES, RequestOpened.TYPE, locked.opened.request_id)
+    return read_personal(work.keyring, place, locked.opened.personal, OpenedPersonal)

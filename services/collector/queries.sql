@@ -1,0 +1,122 @@
+-- name: open
+INSERT INTO cases AS known (request_id, opened)
+SELECT request_id, opened::jsonb FROM unnest($1::uuid[], $2::text[]) AS new (request_id, opened)
+ON CONFLICT (request_id) DO UPDATE SET opened = excluded.opened WHERE known.opened IS NULL
+
+-- name: plan
+INSERT INTO plans AS known (request_id, version, systems)
+SELECT request_id, version, systems::jsonb
+FROM unnest($1::uuid[], $2::integer[], $3::text[]) AS new (request_id, version, systems)
+ON CONFLICT (request_id) DO UPDATE SET version = excluded.version, systems = excluded.systems
+WHERE known.version < excluded.version
+
+-- name: record_results
+INSERT INTO results
+    (task_id, request_id, system, ce_id, outcome, summary, personal, found, fingerprint, kid, received_at)
+SELECT task_id, request_id, system, ce_id, outcome, summary::jsonb, personal, found, fingerprint, kid, received_at
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
+            $9::bytea[], $10::text[], $11::timestamptz[])
+     AS new (task_id, request_id, system, ce_id, outcome, summary, personal, found, fingerprint, kid, received_at)
+ON CONFLICT (task_id) DO NOTHING
+RETURNING task_id
+
+-- name: replace_result
+UPDATE results
+SET ce_id = $2, outcome = $3, summary = $4::jsonb, personal = $5, found = $6, fingerprint = $7, kid = $8,
+    received_at = $9
+WHERE task_id = $1 AND ce_id = $10 AND system = $11
+  AND EXISTS (SELECT FROM cases WHERE cases.request_id = results.request_id AND status ->> 'state' = 'in_review')
+RETURNING task_id
+
+-- name: known_results
+SELECT task_id, request_id, system, ce_id, fingerprint, kid FROM results WHERE task_id = ANY($1::uuid[])
+
+-- name: plans
+SELECT request_id, systems FROM plans WHERE request_id = ANY($1::uuid[])
+
+-- name: record_orphans
+INSERT INTO orphans (task_id, request_id, system, dead_letter, since)
+SELECT task_id, request_id, system, dead_letter::jsonb, since
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[])
+     AS new (task_id, request_id, system, dead_letter, since)
+ON CONFLICT (task_id) DO NOTHING
+
+-- name: claim_orphans
+SELECT task_id, request_id, system, dead_letter
+FROM orphans
+WHERE since < $1
+ORDER BY since
+LIMIT 200
+FOR UPDATE SKIP LOCKED
+
+-- name: keep_orphans
+DELETE FROM orphans WHERE task_id = ANY($1::uuid[])
+
+-- name: drop_results
+DELETE FROM results WHERE task_id = ANY($1::uuid[])
+
+-- name: record_progress
+INSERT INTO progressed (task_id, request_id, state)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[])
+ON CONFLICT (task_id) DO UPDATE SET state = excluded.state
+
+-- name: record_deliveries
+INSERT INTO deliveries (request_id, notice, recipient, ordinal, result, at)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::text[], $6::timestamptz[])
+ON CONFLICT DO NOTHING
+
+-- name: remember
+INSERT INTO cases (request_id) SELECT * FROM unnest($1::uuid[]) ON CONFLICT (request_id) DO NOTHING
+
+-- name: lock
+SELECT request_id, opened, version, status, reported, noticed
+FROM cases
+WHERE request_id = ANY($1::uuid[])
+ORDER BY request_id
+FOR UPDATE
+
+-- name: facts
+SELECT
+    request_id,
+    (SELECT systems FROM plans WHERE plans.request_id = asked.request_id) AS plan,
+    (SELECT expires_at FROM answers WHERE answers.request_id = asked.request_id) AS answer_expires_at,
+    (SELECT object FROM answers WHERE answers.request_id = asked.request_id) AS answer_object,
+    ARRAY(SELECT ROW (task_id, system, outcome, summary::text, found) FROM results
+          WHERE results.request_id = asked.request_id) AS results,
+    ARRAY(SELECT task_id FROM progressed WHERE progressed.request_id = asked.request_id) AS working,
+    ARRAY(SELECT ROW (notice, result) FROM deliveries
+          WHERE deliveries.request_id = asked.request_id AND recipient = 'requester') AS deliveries
+FROM unnest($1::uuid[]) AS asked (request_id)
+
+-- name: save
+UPDATE cases
+SET version = changed.version,
+    status = changed.status::jsonb,
+    reported = string_to_array(changed.reported, ','),
+    noticed = string_to_array(changed.noticed, ',')
+FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[])
+     AS changed (request_id, version, status, reported, noticed)
+WHERE cases.request_id = changed.request_id
+
+-- name: queue_assemblies
+INSERT INTO assemblies (request_id, since) SELECT unnest($1::uuid[]), $2 ON CONFLICT DO NOTHING
+
+-- name: claim_assemblies
+SELECT request_id FROM assemblies ORDER BY since LIMIT $1 FOR UPDATE SKIP LOCKED
+
+-- name: finish_assemblies
+DELETE FROM assemblies WHERE request_id = ANY($1::uuid[])
+
+-- name: records
+SELECT request_id, task_id, system, summary::text AS summary, personal
+FROM results
+WHERE request_id = ANY($1::uuid[])
+ORDER BY request_id, system, task_id
+
+-- name: record_answers
+INSERT INTO answers (request_id, object, expires_at)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[])
+ON CONFLICT (request_id) DO NOTHING
+
+-- name: statuses
+SELECT request_id, version, status FROM cases WHERE request_id = ANY($1::uuid[]) AND status IS NOT NULL

@@ -1,0 +1,324 @@
+"""The collector's tables: facts under their natural keys, and what was decided from them."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from habeas.contracts.result import SummaryItem
+from habeas.contracts.status import StatusChanged
+from services.collector.domain import Case, Result
+from shared.database import Connection, load_queries
+from shared.events import DeliveryResult, NoticeDelivered, PlanMade, PlannedSystem, RequestOpened
+
+_SQL = load_queries(Path(__file__).with_name("queries.sql"))
+_SUMMARY: Final[TypeAdapter[tuple[SummaryItem, ...]]] = TypeAdapter(tuple[SummaryItem, ...])
+_SYSTEMS: Final[TypeAdapter[tuple[PlannedSystem, ...]]] = TypeAdapter(tuple[PlannedSystem, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class NewResult:
+    """A system's answer as it is kept: its records sealed as they came."""
+
+    task_id: UUID
+    request_id: UUID
+    system: str
+    ce_id: UUID
+    outcome: str
+    summary: tuple[SummaryItem, ...]
+    personal: str
+    found: str | None
+    """Identifiers for other systems, sealed for the services; None where there are none."""
+    fingerprint: bytes
+    kid: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KnownResult:
+    request_id: UUID
+    system: str
+    ce_id: UUID
+    fingerprint: bytes
+    kid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A result without a task so far. `dead_letter` is the ready body of what it becomes after a day."""
+
+    task_id: UUID
+    request_id: UUID
+    system: str
+    dead_letter: str
+
+
+@dataclass(frozen=True, slots=True)
+class SealedResult:
+    """A result's sealed parts."""
+
+    task_id: UUID
+    system: str
+    found: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """A system's answer whole, for the assembling of the answer to the person."""
+
+    system: str
+    task_id: UUID
+    summary: tuple[SummaryItem, ...]
+    personal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A case with its row locked; `case` awaits only whether its requester can be reached."""
+
+    opened: RequestOpened
+    status: StatusChanged | None
+    reported: frozenset[str]
+    noticed: frozenset[str]
+    plan: tuple[PlannedSystem, ...] | None
+    results: Mapping[UUID, Result]
+    sealed_results: tuple[SealedResult, ...]
+    working: frozenset[UUID]
+    deliveries: Mapping[str, DeliveryResult]
+    answer_object: str | None
+    answer_expires_at: datetime | None
+
+    def case(self, *, reachable: bool) -> Case:
+        return Case(
+            opened=self.opened,
+            reachable=reachable,
+            plan=self.plan,
+            results=self.results,
+            working=self.working,
+            deliveries=self.deliveries,
+            answer_expires_at=self.answer_expires_at,
+            status=self.status,
+            reported=self.reported,
+            noticed=self.noticed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    status: StatusChanged
+    reported: frozenset[str]
+    noticed: frozenset[str]
+
+
+async def open_cases(connection: Connection, opened: Collection[RequestOpened]) -> None:
+    ordered = sorted({item.request_id: item for item in opened}.values(), key=lambda item: item.request_id)
+    await connection.execute(
+        _SQL["open"], [item.request_id for item in ordered], [item.model_dump_json() for item in ordered]
+    )
+
+
+async def record_plans(connection: Connection, plans: Collection[PlanMade]) -> None:
+    newest: dict[UUID, PlanMade] = {}
+    for plan in plans:
+        if plan.request_id not in newest or newest[plan.request_id].version < plan.version:
+            newest[plan.request_id] = plan
+    ordered = sorted(newest.values(), key=lambda plan: plan.request_id)
+    await connection.execute(
+        _SQL["plan"],
+        [plan.request_id for plan in ordered],
+        [plan.version for plan in ordered],
+        [_SYSTEMS.dump_json(plan.systems).decode() for plan in ordered],
+    )
+
+
+async def record_results(connection: Connection, results: Collection[NewResult]) -> frozenset[UUID]:
+    """The tasks whose first answer this is."""
+    ordered = sorted(results, key=lambda result: result.task_id)
+    rows = await connection.fetch(
+        _SQL["record_results"],
+        [result.task_id for result in ordered],
+        [result.request_id for result in ordered],
+        [result.system for result in ordered],
+        [result.ce_id for result in ordered],
+        [result.outcome for result in ordered],
+        [_SUMMARY.dump_json(result.summary).decode() for result in ordered],
+        [result.personal for result in ordered],
+        [result.found for result in ordered],
+        [result.fingerprint for result in ordered],
+        [result.kid for result in ordered],
+        [result.received_at for result in ordered],
+    )
+    return frozenset(row["task_id"] for row in rows)
+
+
+async def replace_result(connection: Connection, result: NewResult, superseded: UUID) -> bool:
+    """Puts a system's newer answer in place of `superseded`, as long as a person is still looking at the case."""
+    row = await connection.fetchval(
+        _SQL["replace_result"],
+        result.task_id,
+        result.ce_id,
+        result.outcome,
+        _SUMMARY.dump_json(result.summary).decode(),
+        result.personal,
+        result.found,
+        result.fingerprint,
+        result.kid,
+        result.received_at,
+        superseded,
+        result.system,
+    )
+    return row is not None
+
+
+async def known_results(connection: Connection, task_ids: Collection[UUID]) -> Mapping[UUID, KnownResult]:
+    rows = await connection.fetch(_SQL["known_results"], list(task_ids))
+    return {
+        row["task_id"]: KnownResult(row["request_id"], row["system"], row["ce_id"], row["fingerprint"], row["kid"])
+        for row in rows
+    }
+
+
+async def planned_tasks(connection: Connection, request_ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """Task id to system, of all tasks that the requests' plans name."""
+    rows = await connection.fetch(_SQL["plans"], list(request_ids))
+    return {
+        item.task_id: item.system
+        for row in rows
+        for item in _SYSTEMS.validate_json(row["systems"])
+        if item.task_id is not None
+    }
+
+
+async def record_orphans(connection: Connection, orphans: Collection[Orphan], since: datetime) -> None:
+    await connection.execute(
+        _SQL["record_orphans"],
+        [orphan.task_id for orphan in orphans],
+        [orphan.request_id for orphan in orphans],
+        [orphan.system for orphan in orphans],
+        [orphan.dead_letter for orphan in orphans],
+        [since] * len(orphans),
+    )
+
+
+async def claim_orphans(connection: Connection, before: datetime) -> list[Orphan]:
+    rows = await connection.fetch(_SQL["claim_orphans"], before)
+    return [Orphan(row["task_id"], row["request_id"], row["system"], row["dead_letter"]) for row in rows]
+
+
+async def settle_orphans(connection: Connection, kept: Collection[UUID], dropped: Collection[UUID]) -> None:
+    """`kept` have found their tasks; the results of `dropped` go."""
+    await connection.execute(_SQL["keep_orphans"], list(kept))
+    await connection.execute(_SQL["drop_results"], list(dropped))
+
+
+async def record_progress(connection: Connection, progressed: Mapping[UUID, tuple[UUID, str]]) -> None:
+    """Task id to request id and state."""
+    ordered = sorted(progressed.items())
+    await connection.execute(
+        _SQL["record_progress"],
+        [task_id for task_id, _ in ordered],
+        [request_id for _, (request_id, _) in ordered],
+        [state for _, (_, state) in ordered],
+    )
+
+
+async def record_deliveries(connection: Connection, deliveries: Collection[NoticeDelivered]) -> None:
+    await connection.execute(
+        _SQL["record_deliveries"],
+        [item.request_id for item in deliveries],
+        [item.notice for item in deliveries],
+        [item.recipient for item in deliveries],
+        [item.ordinal for item in deliveries],
+        [item.result for item in deliveries],
+        [item.at for item in deliveries],
+    )
+
+
+async def lock_cases(connection: Connection, request_ids: Collection[UUID]) -> list[Locked]:
+    """The opened ones among them, in id order. Facts are read after the lock, lest two batches miss each other's."""
+    ordered = sorted(request_ids)
+    await connection.execute(_SQL["remember"], ordered)
+    cases = [row for row in await connection.fetch(_SQL["lock"], ordered) if row["opened"] is not None]
+    if not cases:
+        return []
+    facts = {
+        row["request_id"]: row for row in await connection.fetch(_SQL["facts"], [row["request_id"] for row in cases])
+    }
+    locked = []
+    for row in cases:
+        fact = facts[row["request_id"]]
+        sealed = tuple(SealedResult(task_id, system, found) for task_id, system, _, _, found in fact["results"])
+        locked.append(
+            Locked(
+                opened=RequestOpened.model_validate_json(row["opened"]),
+                status=None if row["status"] is None else StatusChanged.model_validate_json(row["status"]),
+                reported=frozenset(row["reported"]),
+                noticed=frozenset(row["noticed"]),
+                plan=None if fact["plan"] is None else _SYSTEMS.validate_json(fact["plan"]),
+                results={
+                    task_id: Result(system, outcome, _SUMMARY.validate_json(summary))
+                    for task_id, system, outcome, summary, _ in fact["results"]
+                },
+                sealed_results=sealed,
+                working=frozenset(fact["working"]),
+                deliveries={notice: DeliveryResult(result) for notice, result in fact["deliveries"]},
+                answer_object=fact["answer_object"],
+                answer_expires_at=fact["answer_expires_at"],
+            )
+        )
+    return locked
+
+
+async def save(connection: Connection, saved: Sequence[Saved]) -> None:
+    if saved:
+        await connection.execute(
+            _SQL["save"],
+            [item.status.request_id for item in saved],
+            [item.status.version for item in saved],
+            [item.status.model_dump_json() for item in saved],
+            [",".join(sorted(item.reported)) for item in saved],
+            [",".join(sorted(item.noticed)) for item in saved],
+        )
+
+
+async def queue_assemblies(connection: Connection, request_ids: Collection[UUID], now: datetime) -> None:
+    await connection.execute(_SQL["queue_assemblies"], list(request_ids), now)
+
+
+async def claim_assemblies(connection: Connection, limit: int) -> list[UUID]:
+    """Locked until the transaction ends; others skip them."""
+    return [row["request_id"] for row in await connection.fetch(_SQL["claim_assemblies"], limit)]
+
+
+async def records(connection: Connection, request_ids: Collection[UUID]) -> Mapping[UUID, list[Records]]:
+    rows = await connection.fetch(_SQL["records"], list(request_ids))
+    found: dict[UUID, list[Records]] = defaultdict(list)
+    for row in rows:
+        found[row["request_id"]].append(
+            Records(row["system"], row["task_id"], _SUMMARY.validate_json(row["summary"]), row["personal"])
+        )
+    return found
+
+
+async def record_answers(
+    connection: Connection, answers: Mapping[UUID, tuple[str, datetime]], finished: Collection[UUID]
+) -> None:
+    """Request id to sealed object and expiry. `finished` leave the queue, with or without an answer."""
+    await connection.execute(
+        _SQL["record_answers"],
+        list(answers),
+        [sealed for sealed, _ in answers.values()],
+        [expires_at for _, expires_at in answers.values()],
+    )
+    await connection.execute(_SQL["finish_assemblies"], list(finished))
+
+
+async def statuses(connection: Connection, request_ids: Collection[UUID]) -> list[StatusChanged]:
+    """The newest status of each."""
+    rows = await connection.fetch(_SQL["statuses"], list(request_ids))
+    return [StatusChanged.model_validate_json(row["status"]) for row in rows]
