@@ -1,0 +1,1 @@
+"""Four systems that hold personal data, each as its own team would write it: billing, support, analytics, payments."""

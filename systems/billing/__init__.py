@@ -1,0 +1,1 @@
+"""Billing: accounts and invoices, in a PostgreSQL database of its own."""

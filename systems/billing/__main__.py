@@ -1,0 +1,3 @@
+from systems.billing.app import main
+
+main()
