@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from habeas.contracts.catalogue import read_personal, seal_personal, write
 from habeas.contracts.cloudevents import CloudEvent
-from habeas.contracts.errors import ContractError
+from habeas.contracts.errors import ContractError, Reason
 from habeas.contracts.result import ResultPersonal, SummaryItem, TaskFinished
 from habeas.contracts.sealing import Keyring, Place
 from habeas.contracts.task import TaskPersonal
@@ -47,9 +47,12 @@ class Composer:
             labels=dict(settled.labels),
             message=settled.message,
         )
-        sealed = seal_personal(self._keyring, place, personal)
-        if len(sealed) > PERSONAL_LIMIT:
-            raise AnswerTooLargeError(len(sealed), PERSONAL_LIMIT)
+        try:
+            sealed = seal_personal(self._keyring, place, personal)
+        except ContractError as error:
+            if error.reason is not Reason.TOO_LARGE:
+                raise
+            raise AnswerTooLargeError(PERSONAL_LIMIT) from None
         outcome = settled.outcome or TaskOutcome.COMPLETED
         body = TaskFinished(
             task_id=task.body.task_id,
@@ -61,7 +64,7 @@ class Composer:
             personal=sealed,
         ).model_dump_json()
         if len(body) > _BODY_LIMIT:
-            raise AnswerTooLargeError(len(body), _BODY_LIMIT)
+            raise AnswerTooLargeError(_BODY_LIMIT)
         return StoredAnswer(
             task_id=task.body.task_id,
             request_id=task.body.request_id,

@@ -42,10 +42,9 @@ class Permanent(Ended):
 class AnswerTooLargeError(Permanent):
     """The sealed answer exceeds what one message may hold (900 kB)."""
 
-    def __init__(self, size: int, limit: int) -> None:
+    def __init__(self, limit: int) -> None:
         super().__init__("answer_too_large")
-        self.add_note(f"the answer is {size} bytes sealed, the limit {limit}: send what is large as an artifact")
-        self.size = size
+        self.add_note(f"the answer is over {limit} bytes sealed: send what is large as an artifact")
         self.limit = limit
 
 
