@@ -100,9 +100,6 @@ PARTICIPANT_PATTERN = r"^[a-z][a-z0-9-]{1,30}$"
 Participant = Annotated[str, Field(pattern=PARTICIPANT_PATTERN)]
 """The name of a portal or system: also its Kafka principal and the prefix of its topics and keys."""
 
-RESERVED_NAMES = frozenset({"services", "operators"})
-"""Names with a key of their own that no portal or system may take."""
-
 Sealed = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9_-]+\.\.[A-Za-z0-9_-]{16}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]{22}$", repr=False),
@@ -133,7 +130,9 @@ ByteCount = Annotated[int, Field(ge=0, le=9_007_199_254_740_991)]
 class Model(BaseModel):
     """A frozen value. Unknown members are ignored; types are strict; errors never quote the input."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="ignore", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
 
 class PersonalModel(Model):

@@ -20,6 +20,8 @@ _STRUCTURED = "application/cloudevents+json"
 _REQUIRED = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_subject")
 _OPTIONAL = ("ce_correlationid", "ce_causationid", "traceparent")
 _READ = frozenset((*_REQUIRED, *_OPTIONAL, "content-type"))
+_FRAME = 256
+"""Bytes that Kafka adds: the head of a batch (61), of the record and of each header."""
 _PRINTABLE = re.compile(r"[!-~]{1,256}")
 _TYPE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{0,128})?")
@@ -43,12 +45,8 @@ class CloudEvent:
 def encode(event: CloudEvent, limit: int = MESSAGE_LIMIT) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
     """Key, value and headers of the Kafka record (binary mode).
 
-    Raises `ContractError` (`too_large`) where the body exceeds `limit` bytes: no broker would take it.
+    Raises `ContractError` (`too_large`) where the record with its headers exceeds `limit` bytes: no broker takes it.
     """
-    if len(event.data) > limit:
-        raise ContractError(
-            Reason.TOO_LARGE, "", f"{len(event.data)} bytes, the limit is {limit}: send what is large as an artifact"
-        )
     subject = str(event.subject).encode()
     headers = [
         ("ce_specversion", b"1.0"),
@@ -62,6 +60,11 @@ def encode(event: CloudEvent, limit: int = MESSAGE_LIMIT) -> tuple[bytes, bytes,
     for name, value in zip(_OPTIONAL, (event.correlation_id, event.causation_id, event.traceparent), strict=True):
         if value is not None:
             headers.append((name, value.encode()))
+    size = len(event.data) + len(subject) + sum(len(name) + len(value) for name, value in headers) + _FRAME
+    if size > limit:
+        raise ContractError(
+            Reason.TOO_LARGE, "", f"{size} bytes, the limit is {limit}: send what is large as an artifact"
+        )
     return subject, event.data, headers
 
 
