@@ -15,8 +15,7 @@ from services.fanout.domain import Asked, FanoutError, NotFound, NotReached, Pla
 from shared.law.deadline import deadline
 from shared.law.errors import LawError, NoExtensionError, UnknownPlaceError, UnknownRegulationError
 from shared.law.grounds import ground
-from shared.registry import Registry, load_registry
-from shared.registry_errors import RegistryError
+from shared.registry import Registry, RegistryError, load_registry
 
 DEFAULT_REGISTRY = Path(__file__).parents[2] / "registry" / "ale.toml"
 

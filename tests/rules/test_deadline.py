@@ -160,6 +160,12 @@ def test_a_day_of_23_or_25_hours_ends_at_its_own_midnight() -> None:
     assert autumn.at == datetime(2026, 10, 25, 22, 59, 59, tzinfo=UTC)
 
 
+def test_where_the_clock_goes_back_at_midnight_the_hour_that_comes_twice_counts() -> None:
+    stands = clock(Period(days=1), LastDay.STANDS)
+    beirut = due_by(stands, datetime(2026, 10, 23, 12, tzinfo=UTC), place="DE-BE", time_zone=ZoneInfo("Asia/Beirut"))
+    assert beirut.at == datetime(2026, 10, 24, 21, 59, 59, tzinfo=UTC)
+
+
 def test_a_clock_without_extension_is_not_extended() -> None:
     with pytest.raises(NoExtensionError, match="a test's rule"):
         due_by(

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from habeas.contracts.vocabulary import Instruction, LegalBasis, Origin
-from shared.registry import Registry, load_registry
-from shared.registry_errors import RegistryError
+from shared.registry import Registry, RegistryError, load_registry
 
 ALE = Path(__file__).parents[2] / "registry" / "ale.toml"
 TEXT = ALE.read_text(encoding="utf-8")
