@@ -12,6 +12,7 @@ create table if not exists accounts (
     opened_on date not null,
     contract_until date  -- null while the contract runs
 );
+create index if not exists accounts_email on accounts (lower(email));
 
 create table if not exists invoices (
     number text primary key,
@@ -36,7 +37,7 @@ create table if not exists invoices (
     check (not restricted or (email is null and note is null and email_hash is not null))
 );
 create index if not exists invoices_account on invoices (account_id);
-create index if not exists invoices_email on invoices (email);
+create index if not exists invoices_email on invoices (lower(email));
 create index if not exists invoices_email_hash on invoices (email_hash);
 
 create table if not exists seeded (at timestamptz not null default now());

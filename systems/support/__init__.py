@@ -1,0 +1,1 @@
+"""Support: conversations and what the product team made of them, in SQLite."""

@@ -1,0 +1,3 @@
+from systems.support.app import main
+
+main()
