@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import asyncpg
 
-Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
-Pool = asyncpg.Pool[asyncpg.Record]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
@@ -16,7 +17,10 @@ Queries = Mapping[str, str]
 
 
 def load_queries(path: Path) -> Queries:
-    """The statements of a `queries.sql`, each under its line `-- name: <name>`. Raises ValueError on a name given twice."""
+    """The statements of a `queries.sql`, each under its line `-- name: <name>`.
+
+    Raises ValueError on a name given twice.
+    """
     _, *parts = _NAME.split(path.read_text(encoding="utf-8"))
     statements = {name: text.strip() for name, text in zip(parts[::2], parts[1::2], strict=True)}
     if len(statements) * 2 != len(parts):

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -74,7 +75,7 @@ def configure_logging(service: str, level: int = logging.INFO) -> None:
     structlog.contextvars.bind_contextvars(service=service)
 
 
-def _without_tracebacks(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _without_tracebacks(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Where an error arose, not its text: exception messages of drivers quote values."""
     info = event.pop("exc_info", None)
     if info is True:

@@ -181,13 +181,15 @@ def advance(plan: Plan, facts: Facts) -> tuple[PlanItem, ...]:
     later. A system given up as not found is asked after all if its identifier turns up.
     """
     possible = _may_still_find(plan, facts)
+    before: frozenset[str] = frozenset()
     changes: list[PlanItem] = []
     for item in plan.items:
+        ahead, before = before, before | _may_provide(item, facts, possible)
         match item:
             case Asked() | NotReached():
                 continue
             case Waiting() | NotFound():
-                outcome = _outcome(item, facts, possible)
+                outcome = _outcome(item, facts, possible, ahead)
             case _:
                 assert_never(item)
         if outcome != item:
@@ -206,12 +208,20 @@ def identities_for(work: Work, identities: Iterable[Identity]) -> tuple[Identity
     return tuple(identity for identity in identities if identity.identity_type in work.needs)
 
 
-def _outcome(item: Waiting | NotFound, facts: Facts, possible: Set[str]) -> Asked | Waiting | NotFound:
-    if item.work.needs & facts.known:
+def _outcome(item: Waiting | NotFound, facts: Facts, possible: Set[str], ahead: Set[str]) -> Asked | Waiting | NotFound:
+    if item.work.needs & facts.known and not (item.work.needs - facts.known) & ahead:
         return Asked(item.system, item.work, item.left_out)
     if item.work.needs & possible:
         return Waiting(item.system, item.work, item.left_out)
     return NotFound(item.system, item.work, item.left_out)
+
+
+def _may_provide(item: PlanItem, facts: Facts, possible: Set[str]) -> frozenset[str]:
+    """What an unfinished system may find, if it is or can come to be asked."""
+    if item.work is None or item.system in facts.finished:
+        return frozenset()
+    asked = isinstance(item, Asked) or bool(item.work.needs & (facts.known | possible))
+    return item.work.provides if asked else frozenset()
 
 
 def _may_still_find(plan: Plan, facts: Facts) -> frozenset[str]:
@@ -219,16 +229,9 @@ def _may_still_find(plan: Plan, facts: Facts) -> frozenset[str]:
 
     Grown from those certainly asked, so that two systems that wait for each other do not keep each other waiting.
     """
-    unfinished = [item for item in plan.items if item.work is not None and item.system not in facts.finished]
     possible: frozenset[str] = frozenset()
     while True:
-        grown = possible.union(
-            *(
-                item.work.provides
-                for item in unfinished
-                if isinstance(item, Asked) or item.work.needs & (facts.known | possible)
-            )
-        )
+        grown = possible.union(*(_may_provide(item, facts, possible) for item in plan.items))
         if grown == possible:
             return possible
         possible = grown

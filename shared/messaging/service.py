@@ -38,6 +38,9 @@ from shared.telemetry import METRICS, configure_logging, exposition
 
 _log = structlog.get_logger(__name__)
 
+_FASTSTREAM = logging.getLogger("habeas.faststream")
+"""Not FastStream's own logger, which brings a handler of its own that prints tracebacks with values."""
+
 _POLL_MS = 5
 """An empty poll of FastStream's batch subscriber sleeps this long again without polling; six hops add up."""
 
@@ -96,12 +99,10 @@ class Service:
             allow_auto_create_topics=False,
             apply_types=False,
             graceful_timeout=context.settings.graceful_seconds,
-            logger=logging.getLogger("faststream"),
+            logger=_FASTSTREAM,
             log_level=logging.DEBUG,
         )
-        self._app = FastStream(
-            self._broker, logger=logging.getLogger("faststream"), lifespan=self._lifespan, on_shutdown=[self._leave]
-        )
+        self._app = FastStream(self._broker, logger=_FASTSTREAM, lifespan=self._lifespan, on_shutdown=[self._leave])
         self._subscriber: BatchSubscriber = self._broker.subscriber(
             *self.consumer.topics,
             batch=True,
@@ -133,13 +134,13 @@ class Service:
             raise ExhaustedError(self._exhausted)
         try:
             await self.consumer.handle(records)
-        except ExhaustedError as error:
-            self._exhausted = str(error)
-            _log.critical("service_exhausted", advice="it stops; its supervisor starts it anew", cause=str(error))
+        except Exception as error:  # FastStream would log it, seek back and go round for ever
+            self._exhausted = advice(error)
+            _log.critical("service_exhausted", then="stops, to be started anew", cause=advice(error), exc_info=error)
             self._app.exit()
             raise
 
-    async def _parse(self, records: tuple[Any, ...], *_: Any) -> KafkaAckableMessage:
+    async def _parse(self, records: tuple[Any, ...]) -> KafkaAckableMessage:
         # FastStream's own parser loses a whole batch over one header that is null or not UTF-8: it never sees headers.
         consumer = self._subscriber.consumer
         if consumer is None:  # a batch that outlived its consumer: its offsets are no longer ours to commit
@@ -287,4 +288,4 @@ def run(
 def advice(error: Exception) -> str:
     """What to do about a failed start; only errors of our own speak, since drivers' texts may quote values."""
     ours = type(error).__module__.split(".")[0] in {"habeas", "shared"}
-    return str(error) if ours else "see `error` and `where`; is the stack up, migrated and its topology applied?"
+    return str(error) if ours else "see error and where: is everything up, migrated and its topology applied?"

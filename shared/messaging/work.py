@@ -1,5 +1,6 @@
 """What a handler works with: one transaction, and what is to be said once it is committed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -27,6 +28,8 @@ class Work:
     touched: set[UUID] = field(default_factory=set)
     """Requests about which a fact was recorded: the service settles them at the end of the batch."""
     refused: list[tuple[Record, ContractError]] = field(default_factory=list)
+    after_commit: list[Callable[[], None]] = field(default_factory=list)
+    """Told once the transaction is committed: to wake a worker, never to do the work."""
 
     def send(self, topic: str, body: Message, *, subject: UUID, causation: UUID | None = None) -> UUID:
         """Queue `body` for `topic`; returns its ce_id. Raises `ContractError` where it exceeds the limit."""
