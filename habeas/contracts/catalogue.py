@@ -122,7 +122,10 @@ def _parse(model: type[Read], data: bytes, prefix: str = "") -> Read:
 
 def _dump(model: Model, pointer: str) -> bytes:
     try:
-        return model.model_dump_json().encode()
+        data = model.model_dump_json().encode()
     except (PydanticSerializationError, UnicodeEncodeError):
-        pass
+        data = b""
+    # What no reader would take is refused here, where it can still be mended: too deep, too large a number.
+    if strict_json(data)[0]:
+        return data
     raise ContractError(Reason.MEMBER_INVALID, pointer, "holds a value that JSON cannot: mend it at its source")
