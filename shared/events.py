@@ -79,6 +79,7 @@ class SubmissionRefused(Message):
     """A portal's message could not be used; the collector tells the portal on its status topic."""
 
     TYPE: ClassVar[str] = "dsr.submission.refused.v1"
+    KEY: ClassVar[str] = "ce_id"
 
     request_id: UUID | None
     portal: Participant
