@@ -15,7 +15,7 @@ it travels sealed, beside the name of the object, in a `personal` member.
 
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -43,6 +43,12 @@ def sealed_bytes(plain_bytes: int) -> int:
     """How long the sealed object is whose content has that length."""
     chunks = max(1, -(-plain_bytes // CHUNK_BYTES))
     return len(MAGIC) + plain_bytes + chunks * _TAG_BYTES
+
+
+def plain_bytes(sealed: int) -> int:
+    """How long the content is of a sealed object of that length."""
+    body = max(0, sealed - len(MAGIC))
+    return max(0, body - max(1, -(-body // _SEALED_CHUNK_BYTES)) * _TAG_BYTES)
 
 
 class Sealer:
@@ -134,7 +140,7 @@ def open_artifact(key: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield opened
 
 
-async def open_artifact_stream(key: str, pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def open_artifact_stream(key: str, pieces: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
     """As `open_artifact`, of a content that arrives."""
     opener = Opener(key)
     async for piece in pieces:

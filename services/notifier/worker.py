@@ -6,10 +6,10 @@ commit), because a mail that SMTP has taken and the table does not know of would
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 from uuid import uuid4
 
 import asyncpg
@@ -76,6 +76,18 @@ class Worker:
         self._stopping = True
         self._awake.set()
 
+    @asynccontextmanager
+    async def running(self, grace: float = 40.0) -> AsyncIterator[Self]:
+        """Runs as long as the block does; at its end mails under way get `grace` seconds to be answered for."""
+        task = asyncio.create_task(self.run(), name="notices")
+        try:
+            yield self
+        finally:
+            self.stop()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await task
+
     async def run(self) -> None:
         """Until `stop`. Trouble with the database is waited out: the rows and their leases outlive it."""
         try:
@@ -86,6 +98,9 @@ class Worker:
                     await self._fill()
                 except _TROUBLE as error:
                     _log.warning("notices_database_trouble", error=type(error).__name__)
+                    await asyncio.sleep(_POLL_SECONDS)
+                except Exception as error:  # a loop that ends would send no mail any more, and nobody would know
+                    _log.error("notices_loop_failed", exc_info=error)
                     await asyncio.sleep(_POLL_SECONDS)
                 if self._sending or not self._stopping:
                     await self._wait()

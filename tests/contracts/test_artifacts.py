@@ -13,6 +13,7 @@ from habeas.contracts.artifacts import (
     new_artifact_key,
     open_artifact,
     open_artifact_stream,
+    plain_bytes,
     seal_artifact,
     sealed_bytes,
 )
@@ -45,6 +46,7 @@ def test_what_goes_in_comes_out_and_has_the_announced_length(length: int) -> Non
     plain = content(3)[:length]
     sealed = seal(plain)
     assert len(sealed) == sealed_bytes(length)
+    assert plain_bytes(len(sealed)) == length
     assert opened(sealed) == plain
 
 
