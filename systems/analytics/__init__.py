@@ -1,0 +1,1 @@
+"""Analytics: visits, marketing consents and the suppression list, in Parquet files read through DuckDB."""

@@ -1,0 +1,3 @@
+from systems.analytics.app import main
+
+main()
