@@ -1,13 +1,13 @@
 """Messages in: opened requests, plans, results, deliveries. Each is a fact; `settle` decides from all of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 import orjson
 
-from habeas.contracts import CloudEvent, ContractError, KeyFile, Place, Reason
+from habeas.contracts import CloudEvent, ContractError, Place, Reason
 from habeas.contracts.canonical import canonical
 from habeas.contracts.catalogue import read_personal, write
 from habeas.contracts.dead_letter import DeadLetter
@@ -51,10 +51,10 @@ Finished = Received[TaskFinished, ResultPersonal]
 
 
 class Handlers:
-    def __init__(self, registry: Registry, keys: KeyFile, clock: Clock) -> None:
+    def __init__(self, registry: Registry, clock: Clock, wake_assembler: Callable[[], None]) -> None:
         self._registry = registry
-        self._keys = keys
         self._clock = clock
+        self._wake_assembler = wake_assembler
 
     async def opened(self, batch: Sequence[Received[RequestOpened, OpenedPersonal]], work: Work) -> None:
         await store.open_cases(work.connection, [received.body for received in batch])
@@ -154,7 +154,7 @@ class Handlers:
         saved: list[Saved] = []
         assemble: list[UUID] = []
         for locked in await store.lock_cases(work.connection, work.touched):
-            opened = _opened_personal(locked, work)
+            opened = opened_personal(locked, work)
             email = domain.address(opened)
             case = locked.case(reachable=email is not None)
             step = domain.advance(case, work.now)
@@ -178,6 +178,7 @@ class Handlers:
         await store.save(work.connection, saved)
         if assemble:
             await store.queue_assemblies(work.connection, assemble, work.now)
+            work.after_commit.append(self._wake_assembler)
 
     def _report(self, locked: Locked, systems: tuple[str, ...], work: Work) -> None:
         """Tell fan-out who has finished, with everything found so far."""
@@ -299,6 +300,6 @@ def _orphan(received: Finished, work: Work) -> Orphan:
     return Orphan(received.body.task_id, received.request_id, received.participant, letter.data.decode())
 
 
-def _opened_personal(locked: Locked, work: Work) -> OpenedPersonal:
+def opened_personal(locked: Locked, work: Work) -> OpenedPersonal:
     place = Place(SERVICES, RequestOpened.TYPE, locked.opened.request_id)
     return read_personal(work.keyring, place, locked.opened.personal, OpenedPersonal)

@@ -99,16 +99,19 @@ FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[])
 WHERE cases.request_id = changed.request_id
 
 -- name: queue_assemblies
-INSERT INTO assemblies (request_id, since) SELECT unnest($1::uuid[]), $2 ON CONFLICT DO NOTHING
+INSERT INTO assemblies (request_id, due_at) SELECT unnest($1::uuid[]), $2 ON CONFLICT DO NOTHING
 
 -- name: claim_assemblies
-SELECT request_id FROM assemblies ORDER BY since LIMIT $1 FOR UPDATE SKIP LOCKED
+SELECT request_id FROM assemblies WHERE due_at <= $2 ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+
+-- name: postpone_assemblies
+UPDATE assemblies SET due_at = $2 WHERE request_id = ANY($1::uuid[])
 
 -- name: finish_assemblies
 DELETE FROM assemblies WHERE request_id = ANY($1::uuid[])
 
 -- name: records
-SELECT request_id, task_id, system, summary::text AS summary, personal
+SELECT request_id, task_id, system, summary::text AS summary, personal, received_at
 FROM results
 WHERE request_id = ANY($1::uuid[])
 ORDER BY request_id, system, task_id

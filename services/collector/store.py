@@ -75,6 +75,7 @@ class Records:
     task_id: UUID
     summary: tuple[SummaryItem, ...]
     personal: str
+    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,9 +291,14 @@ async def queue_assemblies(connection: Connection, request_ids: Collection[UUID]
     await connection.execute(_SQL["queue_assemblies"], list(request_ids), now)
 
 
-async def claim_assemblies(connection: Connection, limit: int) -> list[UUID]:
+async def claim_assemblies(connection: Connection, limit: int, now: datetime) -> list[UUID]:
     """Locked until the transaction ends; others skip them."""
-    return [row["request_id"] for row in await connection.fetch(_SQL["claim_assemblies"], limit)]
+    return [row["request_id"] for row in await connection.fetch(_SQL["claim_assemblies"], limit, now)]
+
+
+async def postpone_assemblies(connection: Connection, request_ids: Collection[UUID], until: datetime) -> None:
+    if request_ids:
+        await connection.execute(_SQL["postpone_assemblies"], list(request_ids), until)
 
 
 async def records(connection: Connection, request_ids: Collection[UUID]) -> Mapping[UUID, list[Records]]:
@@ -300,7 +306,13 @@ async def records(connection: Connection, request_ids: Collection[UUID]) -> Mapp
     found: dict[UUID, list[Records]] = defaultdict(list)
     for row in rows:
         found[row["request_id"]].append(
-            Records(row["system"], row["task_id"], _SUMMARY.validate_json(row["summary"]), row["personal"])
+            Records(
+                row["system"],
+                row["task_id"],
+                _SUMMARY.validate_json(row["summary"]),
+                row["personal"],
+                row["received_at"],
+            )
         )
     return found
 

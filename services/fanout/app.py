@@ -5,9 +5,10 @@ from services.fanout.handlers import Handlers
 from shared.events import RequestOpened, SystemsFinished
 from shared.messaging.consumer import Route
 from shared.messaging.service import Context, Parts, run
+from shared.settings import ServiceSettings
 
 
-def assemble(context: Context) -> Parts:
+def assemble(context: Context[ServiceSettings]) -> Parts:
     handlers = Handlers(context.registry)
     return Parts(
         routes=(
@@ -19,4 +20,4 @@ def assemble(context: Context) -> Parts:
 
 
 def main() -> None:
-    run("fanout", assemble)
+    run("fanout", assemble, ServiceSettings)

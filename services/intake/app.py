@@ -5,9 +5,10 @@ from habeas.contracts.topics import submissions
 from services.intake.handlers import Handlers, not_yet
 from shared.messaging.consumer import Route
 from shared.messaging.service import Context, Parts, run
+from shared.settings import ServiceSettings
 
 
-def assemble(context: Context) -> Parts:
+def assemble(context: Context[ServiceSettings]) -> Parts:
     handlers = Handlers(context.registry)
     topics = tuple(submissions(portal) for portal in context.registry.portals)
     return Parts(
@@ -23,4 +24,4 @@ def assemble(context: Context) -> Parts:
 
 
 def main() -> None:
-    run("intake", assemble)
+    run("intake", assemble, ServiceSettings)

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import structlog
 from aiohttp import web
@@ -50,11 +50,14 @@ _STALLED_AFTER = 60.0
 _GROUP = "habeas.{service}"
 
 
+SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+
+
 @dataclass(frozen=True, slots=True)
-class Context:
+class Context(Generic[SettingsT]):
     """What a service builds its handlers from."""
 
-    settings: ServiceSettings
+    settings: SettingsT
     registry: Registry
     keys: KeyFile
     pool: Pool
@@ -75,13 +78,10 @@ class Parts:
     """A worker that runs as long as the service does."""
 
 
-Assemble = Callable[[Context], Parts]
-
-
 class Service:
     """One running service."""
 
-    def __init__(self, name: str, context: Context, parts: Parts, kafka: KafkaSettings) -> None:
+    def __init__(self, name: str, context: Context[Any], parts: Parts, kafka: KafkaSettings) -> None:
         self.name = name
         self._settings = context.settings
         self._kafka = kafka
@@ -260,7 +260,13 @@ def _security(kafka: KafkaSettings) -> BaseSecurity:
     )
 
 
-async def _serve(name: str, assemble: Assemble, settings: ServiceSettings, kafka: KafkaSettings, clock: Clock) -> int:
+async def _serve(
+    name: str,
+    assemble: Callable[[Context[SettingsT]], Parts],
+    settings: SettingsT,
+    kafka: KafkaSettings,
+    clock: Clock,
+) -> int:
     registry = load_registry(settings.registry)
     pool = await create_pool(settings.database_url, schema=name)
     try:
@@ -273,7 +279,10 @@ async def _serve(name: str, assemble: Assemble, settings: ServiceSettings, kafka
 
 
 def run(
-    name: str, assemble: Assemble, settings: type[ServiceSettings] = ServiceSettings, clock: Clock = system_clock
+    name: str,
+    assemble: Callable[[Context[SettingsT]], Parts],
+    settings: type[SettingsT],
+    clock: Clock = system_clock,
 ) -> None:
     """The `main` of a service: settings from the environment, then until told to stop. Exits the process."""
     configure_logging(name)

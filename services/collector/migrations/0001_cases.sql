@@ -63,8 +63,9 @@ CREATE TABLE deliveries (
 -- Answers to be assembled. A worker locks the row while it works, so a dead worker's row is free at once.
 CREATE TABLE assemblies (
     request_id   uuid        PRIMARY KEY REFERENCES cases,
-    since        timestamptz NOT NULL
+    due_at       timestamptz NOT NULL
 );
+CREATE INDEX assemblies_due_at ON assemblies (due_at);
 
 CREATE TABLE answers (
     request_id   uuid        PRIMARY KEY REFERENCES cases,

@@ -1,0 +1,149 @@
+"""Putting answers together: a worker beside the consumer, so that a slow object store holds up no other request.
+
+One transaction a batch of answers: the queue's rows are locked, the objects put, the answers recorded, the cases
+settled. A crash on the way frees the rows at once and leaves at most objects that nothing refers to and nothing can
+open, since their keys died with the process. Every attempt puts a new object: a process that was away and comes back
+cannot write over the one that counts.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+import structlog
+from obstore.store import ObjectStore
+
+from habeas.contracts import Place
+from habeas.contracts.artifacts import new_artifact_key, seal_artifact
+from habeas.contracts.catalogue import read_personal, seal_personal
+from habeas.contracts.result import ResultPersonal, TaskFinished
+from habeas.contracts.vocabulary import SystemState
+from services.collector import store
+from services.collector.answer import AnswerFacts, AnswerWriter, Contribution
+from services.collector.answer.writer import MEDIA_TYPE
+from services.collector.handlers import opened_personal
+from services.collector.store import Locked, Records
+from shared.events import SERVICES, AnswerObject
+from shared.messaging.consumer import Consumer, is_transient
+from shared.messaging.work import Work
+from shared.registry import Registry
+
+_log = structlog.get_logger(__name__)
+
+_BATCH: Final = 20
+_POLL_SECONDS: Final = 1.0
+_REST_AFTER_TROUBLE: Final = 5.0
+_POSTPONED: Final = timedelta(seconds=30)
+"""Until an answer that could not be made, or put into the store, is tried again."""
+
+
+class Assembler:
+    def __init__(self, registry: Registry, objects: ObjectStore) -> None:
+        self._writer = AnswerWriter(registry)
+        self._valid = timedelta(days=registry.answer_days_valid)
+        self._objects = objects
+        self._awake = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is something to assemble: call it after the commit."""
+        self._awake.set()
+
+    @asynccontextmanager
+    async def running(self, consumer: Consumer) -> AsyncIterator[None]:
+        """Works as long as the context lasts; what is not done then, the next process does."""
+        task = asyncio.create_task(self._run(consumer), name="assembler")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self, consumer: Consumer) -> None:
+        while True:
+            self._awake.clear()
+            try:
+                while await self.assemble(consumer) == _BATCH:
+                    pass
+            except Exception as error:
+                # Whatever it is (store away, database away, one answer that cannot be made), the queue outlives it.
+                _log.error("assembling_failed", transient=is_transient(error), exc_info=error)
+                await asyncio.sleep(_REST_AFTER_TROUBLE)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await self._awake.wait()
+
+    async def assemble(self, consumer: Consumer) -> int:
+        """Assembles what is queued, up to a batch. Returns how many were claimed."""
+        claimed: list[UUID] = []
+
+        async def work_on(work: Work) -> None:
+            claimed.extend(await store.claim_assemblies(work.connection, _BATCH, work.now))
+            if not claimed:
+                return
+            records = await store.records(work.connection, claimed)
+            cases = await store.lock_cases(work.connection, claimed)
+            needed = [case for case in cases if case.answer_expires_at is None]
+            made, failed = await self._make_all(needed, records, work)
+            done = [request_id for request_id in claimed if request_id not in failed]
+            await store.record_answers(work.connection, made, done)
+            await store.postpone_assemblies(work.connection, failed, work.now + _POSTPONED)
+            work.touched.update(done)
+
+        await consumer.transact(work_on)
+        return len(claimed)
+
+    async def _make(self, locked: Locked, records: list[Records], work: Work) -> tuple[str, datetime]:
+        request_id = locked.opened.request_id
+        facts = AnswerFacts(
+            request_id=request_id,
+            reference=locked.opened.reference,
+            right=locked.opened.right,
+            regulation=locked.opened.regulation,
+            jurisdiction=locked.opened.jurisdiction,
+            received_at=locked.opened.received_at,
+            answered_at=max(entry.received_at for entry in records),
+            name=opened_personal(locked, work).subject.name,
+        )
+        content = self._writer.assemble(facts, _contributions(locked, records, work))
+        secret = new_artifact_key()
+        sealed = b"".join(seal_artifact(secret, [content]))
+        key = f"answers/{request_id}/{uuid4()}"
+        await self._objects.put_async(key, sealed)
+        expires_at = work.now + self._valid
+        answer = AnswerObject(
+            key=key,
+            secret=secret,
+            sha256=hashlib.sha256(sealed).hexdigest(),
+            bytes=len(sealed),
+            media_type=MEDIA_TYPE,
+            expires_at=expires_at,
+        )
+        place = Place(SERVICES, AnswerObject.__name__, request_id)
+        return seal_personal(work.keyring, place, answer), expires_at
+
+
+def _contributions(locked: Locked, records: list[Records], work: Work) -> list[Contribution]:
+    by_task: Mapping[UUID, Records] = {entry.task_id: entry for entry in records}
+    contributions = []
+    for planned in locked.plan or ():
+        entry = by_task.get(planned.task_id) if planned.task_id else None
+        if entry is None or entry.system != planned.system:
+            contributions.append(Contribution(planned.system, planned.state, reason=planned.reason))
+            continue
+        place = Place(entry.system, TaskFinished.TYPE, locked.opened.request_id, entry.task_id)
+        personal = read_personal(work.keyring, place, entry.personal, ResultPersonal)
+        contributions.append(
+            Contribution(
+                planned.system,
+                SystemState.FINISHED,
+                outcome=locked.results[entry.task_id].outcome,
+                summary=entry.summary,
+                records=personal.records,
+                labels=personal.labels,
+            )
+        )
+    return contributions
