@@ -11,7 +11,9 @@ from habeas.contracts.base import Message, PersonalModel
 
 
 def canonical(body: Message, personal: PersonalModel | None = None, *, ce_type: str | None = None) -> bytes:
-    """The content as one byte string: members sorted, instants in UTC, defaults filled in, unknown members left out.
+    """The content as one byte string: members sorted, instants in UTC, defaults and unknown members left out.
+
+    Defaults are left out rather than filled in, so that a member which a later version adds changes no older content.
 
     The sealed text itself does not count (each sealing differs), what it holds does; so `personal` is required for a
     message that has such a part, or `TypeError` is raised. The ce_type is part of the content; a command's, which has
@@ -23,10 +25,10 @@ def canonical(body: Message, personal: PersonalModel | None = None, *, ce_type: 
         )
     content: dict[str, Any] = {
         "type": ce_type or body.TYPE,
-        "body": from_json(body.model_dump_json(exclude={"personal"} if body.PERSONAL else None)),
+        "body": from_json(body.model_dump_json(exclude={"personal"} if body.PERSONAL else None, exclude_defaults=True)),
     }
     if personal is not None:
-        content["personal"] = from_json(personal.model_dump_json())
+        content["personal"] = from_json(personal.model_dump_json(exclude_defaults=True))
     # Not orjson: it refuses integers over 64 bits, which a system's record may hold.
     return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 

@@ -203,6 +203,15 @@ class TestCanonical:
         assert len(short) < len(SUBMITTED.body)
         assert self.content(short, self.personal) == self.original
 
+    def test_a_member_that_a_later_version_adds(self) -> None:
+        class Later(RequestSubmitted):
+            urgency: str | None = None
+
+        body = Later.model_validate_json(json.dumps(SUBMITTED.body))
+        personal = SubmissionPersonal.model_validate_json(json.dumps(self.personal))
+        assert canonical(body, personal) == self.original
+        assert canonical(body.model_copy(update={"urgency": "high"}), personal) != self.original
+
     def test_unknown_members(self) -> None:
         assert self.content({**SUBMITTED.body, "new": 1}, {**self.personal, "new": 1}) == self.original
 
