@@ -8,7 +8,7 @@ cannot write over the one that counts.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Final
@@ -95,6 +95,23 @@ class Assembler:
 
         await consumer.transact(work_on)
         return len(claimed)
+
+    async def _make_all(
+        self, cases: Sequence[Locked], records: Mapping[UUID, list[Records]], work: Work
+    ) -> tuple[dict[UUID, tuple[str, datetime]], list[UUID]]:
+        """The answers, and the requests whose answer cannot be made: those must not hold up the others."""
+        made: dict[UUID, tuple[str, datetime]] = {}
+        failed: list[UUID] = []
+        attempts = await asyncio.gather(
+            *(self._make(case, records[case.opened.request_id], work) for case in cases), return_exceptions=True
+        )
+        for case, attempt in zip(cases, attempts, strict=True):
+            if isinstance(attempt, BaseException):
+                failed.append(case.opened.request_id)
+                _log.error("answer_failed", request_id=str(case.opened.request_id), exc_info=attempt)
+            else:
+                made[case.opened.request_id] = attempt
+        return made, failed
 
     async def _make(self, locked: Locked, records: list[Records], work: Work) -> tuple[str, datetime]:
         request_id = locked.opened.request_id

@@ -54,7 +54,15 @@ class Worker:
     """Run `run` as one task; `wake` it after notices were recorded; `stop` it and await the task."""
 
     def __init__(
-        self, *, pool: Pool, open_mail: Open, post: Post, outbox: Outbox, clock: Clock, in_flight: int = 8
+        self,
+        *,
+        pool: Pool,
+        open_mail: Open,
+        post: Post,
+        outbox: Outbox,
+        clock: Clock,
+        in_flight: int = 8,
+        awake: asyncio.Event | None = None,
     ) -> None:
         self._pool = pool
         self._open = open_mail
@@ -62,7 +70,7 @@ class Worker:
         self._outbox = outbox
         self._clock = clock
         self._in_flight = in_flight
-        self._awake = asyncio.Event()
+        self._awake = awake or asyncio.Event()
         self._stopping = False
         self._sending: set[asyncio.Task[Finished]] = set()
         self._publishing: set[asyncio.Task[None]] = set()

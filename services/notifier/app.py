@@ -1,0 +1,69 @@
+"""The notifier: notices in, mails out; and the pages that hand out answers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pydantic import Field
+
+from habeas.contracts.topics import OUTCOMES
+from services.notifier.handlers import Handlers
+from services.notifier.letters import Reader, poster
+from services.notifier.mails import MailRenderer
+from services.notifier.pages import AnswerPages
+from services.notifier.smtp import Postman
+from services.notifier.worker import Worker
+from shared.events import NoticeRequested
+from shared.messaging.consumer import Consumer, Route
+from shared.messaging.service import Context, Parts, run
+from shared.objects import open_store
+from shared.settings import ServiceSettings
+
+
+class NotifierSettings(ServiceSettings):
+    smtp_url: str = Field(repr=False, description="smtp://host:port, or smtps://user:password@host:port")
+    public_url: str = Field(description="where the answers' pages are reached from outside")
+    store_url: str = Field(description="where answers lie, as for the collector")
+
+
+def assemble(context: Context[NotifierSettings]) -> Parts:
+    settings = context.settings
+    reader = Reader(context.keys, settings.public_url)
+    postman = Postman(settings.smtp_url)
+    renderer = MailRenderer(context.registry)
+    pages = AnswerPages(
+        pool=context.pool,
+        open_notice=reader.answer,
+        objects=open_store(settings.store_url),
+        clock=context.clock,
+        registry=context.registry,
+    )
+    awake = asyncio.Event()
+
+    @asynccontextmanager
+    async def beside(consumer: Consumer) -> AsyncIterator[None]:
+        worker = Worker(
+            pool=context.pool,
+            open_mail=reader.mail,
+            post=poster(renderer, postman),
+            outbox=consumer.outbox,
+            clock=context.clock,
+            awake=awake,
+        )
+        task = asyncio.create_task(worker.run(), name="mails")
+        try:
+            yield
+        finally:
+            worker.stop()
+            await asyncio.gather(task, return_exceptions=True)
+            await postman.close()
+
+    return Parts(
+        routes=(Route((OUTCOMES,), NoticeRequested, Handlers(awake.set).requested),),
+        pages=pages.add_to,
+        beside=beside,
+    )
+
+
+def main() -> None:
+    run("notifier", assemble, NotifierSettings)
