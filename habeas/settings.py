@@ -57,7 +57,8 @@ def load(settings: type[Loaded]) -> Loaded:
     except ValidationError as error:
         findings = []
         for finding in error.errors(include_input=False, include_url=False):
-            variable = f"{prefix}{'_'.join(map(str, finding['loc']))}".upper()
+            name = "_".join(map(str, finding["loc"])).upper()
+            variable = name if name.startswith(prefix) else prefix + name
             match finding["type"], finding["loc"]:
                 case _, ():
                     findings.append(finding["msg"].removeprefix("Value error, "))

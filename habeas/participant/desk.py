@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import orjson
 import structlog
 from pydantic import TypeAdapter
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from habeas.contracts.cloudevents import CloudEvent
 from habeas.contracts.errors import ContractError, Reason
@@ -97,7 +97,7 @@ class Desk(Generic[Resource]):
 
     def retrying(self, when: Callable[[Exception], bool]) -> AsyncRetrying:
         return AsyncRetrying(
-            stop=stop_after_attempt(self._tuning.tries),
+            stop=stop_after_attempt(self._tuning.tries) | stop_after_delay(self._tuning.longest_retrying),
             wait=wait_random_exponential(self._tuning.first_pause, self._tuning.longest_pause),
             retry=retry_if_exception(lambda error: isinstance(error, Exception) and when(error)),
             reraise=True,

@@ -15,6 +15,8 @@ class Tuning:
     first_pause: float = 0.2
     longest_pause: float = 10.0
     """Seconds between tries: random, doubling up to the longest."""
+    longest_retrying: float = 60.0
+    """Seconds after which no further try is begun, however many are left."""
     deliveries: int = 5
     """Starts of one task, across restarts, before it is answered `failed`."""
     key_pauses: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)

@@ -1,0 +1,3 @@
+from systems.payments.app import main
+
+main()
