@@ -63,6 +63,7 @@ def view(mail: Mail, registry: Registry, words: Words) -> MailView:
     found = _reason(notice.reason)
     authority = registry.authority_for(notice.jurisdiction)
     answer = personal.answer if mail.link else None
+    stated = {item.system for item in personal.statement}
     entries = [(_is_left(item), _entry(item, registry, words)) for item in personal.statement]
     return MailView(
         reference=notice.reference,
@@ -78,7 +79,9 @@ def view(mail: Mail, registry: Registry, words: Words) -> MailView:
         done=tuple(entry for left, entry in entries if not left),
         kept=tuple(entry for left, entry in entries if left),
         ended=tuple(
-            Entry(_system_title(note.system, registry), words.of("ended", _end(note))) for note in personal.systems
+            Entry(_system_title(note.system, registry), words.of("ended", _end(note)))
+            for note in personal.systems
+            if note.system not in stated
         ),
         systems=tuple((_system_title(note.system, registry), _progress(note, words)) for note in personal.systems),
         reason=found.sentence if found else words.of("reason", "other"),

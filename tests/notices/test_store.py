@@ -1,0 +1,186 @@
+"""The table of notices, on real PostgreSQL: once recorded, claimed by one, finished by whoever holds the lease."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from habeas.contracts import Keyring
+from services.notifier import store
+from services.notifier.domain import Accepted, Bounced, Deferred, Key, Outcome, Token, judge, new_token, open_token
+from services.notifier.store import Claimed, Finished, NewNotice
+from shared.database import Pool, load_queries
+from tests.notices.samples import NOW
+
+LEASE = timedelta(minutes=5)
+
+
+def key(number: int = 1, kind: str = "acknowledged") -> Key:
+    return Key(UUID(int=number), kind, "requester", 1)
+
+
+def new(number: int = 1, kind: str = "acknowledged", token: Token | None = None) -> NewNotice:
+    return NewNotice(key(number, kind), b"{}", token)
+
+
+def done(claimed: Claimed, outcome: Outcome) -> Finished:
+    return Finished(claimed, judge(outcome, attempts=claimed.attempts, recorded_at=claimed.recorded_at, now=NOW))
+
+
+async def states(pool: Pool) -> dict[UUID, str]:
+    return {row["request_id"]: row["state"] for row in await pool.fetch("SELECT request_id, state FROM notices")}
+
+
+async def test_a_notice_is_recorded_once_however_often_it_is_asked_for(pool: Pool, keyring: Keyring) -> None:
+    first = new_token(keyring, UUID(int=1), NOW, lambda length: b"1" * length)
+    second = new_token(keyring, UUID(int=1), NOW, lambda length: b"2" * length)
+    async with pool.acquire() as connection:
+        assert await store.record(connection, [new(token=first), new(2)], NOW) == {key(), key(2)}
+        assert await store.record(connection, [new(token=second), new(3)], NOW) == {key(3)}
+        (claimed, *_) = await store.claim(connection, 10, NOW, uuid4(), LEASE)
+    assert claimed.token_sealed is not None
+    assert open_token(keyring, UUID(int=1), claimed.token_sealed) == open_token(keyring, UUID(int=1), first.sealed)
+
+
+async def test_the_same_notice_twice_in_one_batch_is_one(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        assert await store.record(connection, [new(), new()], NOW) == {key()}
+        assert await store.record(connection, [], NOW) == set()
+
+
+async def test_another_notice_recipient_or_ordinal_is_another_mail(pool: Pool) -> None:
+    keys = [
+        key(),
+        key(kind="completed"),
+        Key(UUID(int=1), "acknowledged", "dpo", 1),
+        Key(UUID(int=1), "completed", "requester", 2),
+    ]
+    async with pool.acquire() as connection:
+        assert await store.record(connection, [NewNotice(item, b"{}") for item in keys], NOW) == set(keys)
+
+
+async def test_claims_never_overlap(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await store.record(connection, [new(number) for number in range(1, 41)], NOW)
+
+    async def take() -> list[Key]:
+        async with pool.acquire() as connection:
+            return [claimed.key for claimed in await store.claim(connection, 10, NOW, uuid4(), LEASE)]
+
+    taken = [item for batch in await asyncio.gather(*(take() for _ in range(6))) for item in batch]
+    assert len(taken) == len(set(taken)) == 40
+
+
+async def test_nothing_is_claimed_before_it_is_due(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await store.record(connection, [new()], NOW)
+        assert await store.claim(connection, 10, NOW - timedelta(microseconds=1), uuid4(), LEASE) == ()
+        assert len(await store.claim(connection, 10, NOW, uuid4(), LEASE)) == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "again"),
+    [
+        (Accepted(250), "accepted", None),
+        (Bounced(550), "bounced", None),
+        (Deferred(451), "deferred", timedelta(minutes=1)),
+    ],
+)
+async def test_an_outcome_is_written(pool: Pool, outcome: Outcome, state: str, again: timedelta | None) -> None:
+    async with pool.acquire() as connection:
+        await store.record(connection, [new()], NOW)
+        (claimed,) = await store.claim(connection, 1, NOW, uuid4(), LEASE)
+        assert await states(pool) == {UUID(int=1): "sending"}
+        assert await store.finish(connection, [done(claimed, outcome)]) == {key()}
+        row = await connection.fetchrow("SELECT * FROM notices")
+    assert row is not None
+    assert row["state"] == state
+    assert row["smtp_code"] == outcome.code
+    assert row["next_attempt_at"] == (NOW + again if again else None)
+    assert row["accepted_at"] == (NOW if state == "accepted" else None)
+    assert row["lease"] is None
+
+
+async def test_the_lease_runs_by_the_databases_clock_and_not_by_the_workflows(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await store.record(connection, [new()], NOW)
+        await store.claim(connection, 1, NOW, uuid4(), LEASE)
+        assert await store.claim(connection, 1, NOW + timedelta(days=31), uuid4(), LEASE) == ()
+
+
+async def test_who_lost_the_lease_can_no_longer_finish(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await store.record(connection, [new()], NOW)
+        (lost,) = await store.claim(connection, 1, NOW, uuid4(), timedelta(seconds=-1))
+        (held,) = await store.claim(connection, 1, NOW, uuid4(), LEASE)
+        assert (lost.attempts, held.attempts) == (1, 2)
+        assert await store.finish(connection, [done(lost, Bounced(550))]) == set()
+        assert await states(pool) == {UUID(int=1): "sending"}
+        assert await store.finish(connection, [done(held, Accepted(250))]) == {key()}
+        assert await store.finish(connection, [done(held, Accepted(250))]) == set()
+
+
+async def test_a_link_is_found_by_the_digest_of_its_token(pool: Pool, keyring: Keyring) -> None:
+    token = new_token(keyring, UUID(int=1), NOW, lambda length: b"1" * length)
+    async with pool.acquire() as connection:
+        await store.record(connection, [new(token=token), new(2)], NOW)
+        found = await store.answer(connection, token.sha256)
+        assert found is not None
+        assert (found.request_id, found.expires_at, found.event) == (UUID(int=1), NOW, b"{}")
+        assert await store.answer(connection, bytes(32)) is None
+
+
+async def test_how_many_mails_wait(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await store.record(connection, [new(1), new(2)], NOW)
+        (claimed,) = await store.claim(connection, 1, NOW, uuid4(), LEASE)
+        assert await store.waiting(connection) == 2
+        await store.finish(connection, [done(claimed, Accepted(250))])
+        assert await store.waiting(connection) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "state = 'lost'",
+        "state = 'sending', attempts = 1",
+        "lease = gen_random_uuid()",
+        "state = 'accepted', attempts = 1, accepted_at = now()",
+        "state = 'accepted', attempts = 1, next_attempt_at = NULL",
+        "state = 'bounced', attempts = 1",
+        "state = 'deferred'",
+        "next_attempt_at = NULL",
+        "ordinal = 0",
+        "recipient = 'ana@example.com'",
+        "notice = 'Completed!'",
+        "smtp_code = 99",
+        "answer_token_sha256 = decode(repeat('00', 31), 'hex')",
+        "answer_token_sha256 = decode(repeat('00', 32), 'hex')",
+        "answer_expires_at = now()",
+    ],
+)
+async def test_an_impossible_state_cannot_be_stored(pool: Pool, change: str) -> None:
+    async with pool.acquire() as connection:
+        await store.record(connection, [new()], NOW)
+        with pytest.raises(asyncpg.CheckViolationError):
+            await connection.execute(f"UPDATE notices SET {change}")
+
+
+async def test_the_due_are_found_by_the_index(pool: Pool) -> None:
+    """Thousands of mails that are out must cost the next claim nothing."""
+    claim = load_queries(store.Path(store.__file__).with_name("queries.sql"))["claim"]
+    async with pool.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO notices"
+            " (request_id, notice, recipient, ordinal, event, recorded_at, state, attempts, accepted_at)"
+            " SELECT gen_random_uuid(), 'completed', 'requester', 1, '', now(), 'accepted', 1, now()"
+            " FROM generate_series(1, 5000)"
+        )
+        await store.record(connection, [new(1), new(2)], NOW)
+        await connection.execute("ANALYZE notices")
+        plan = await connection.fetch(f"EXPLAIN {claim}", NOW, 10, uuid4(), LEASE)
+    text = "\n".join(row[0] for row in plan)
+    assert "notices_due" in text
+    assert "Seq Scan" not in text
