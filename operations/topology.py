@@ -7,6 +7,7 @@ not desired is reported and left alone, since deleting a topic or an ACL is a de
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
@@ -43,6 +44,10 @@ PARTICIPANT = re.compile(r"[a-z][a-z0-9-]{1,30}")
 LONGEST_REGIME = timedelta(days=92)  # three months: one, extended by two (Art. 12(3) GDPR)
 KEPT = LONGEST_REGIME + timedelta(days=30)  # of topics and of group offsets
 TIMEOUT = 30  # seconds for each answer of the cluster
+
+_EVERY_ACL = AclBindingFilter(
+    ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -184,7 +189,7 @@ def _apply_topics(admin: AdminClient, topology: Topology, changes: Changes) -> N
     if not old:
         return
     described = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, name) for name in old])
-    altered = []
+    altered, other_partitions = [], []
     for resource, answer in described.items():
         found = answer.result(TIMEOUT)
         topic = old[resource.name]
@@ -195,12 +200,13 @@ def _apply_topics(admin: AdminClient, topology: Topology, changes: Changes) -> N
                 changes.settings.append(f"{topic.name}: {setting} {found[setting].value} → {value}")
         if entries:
             altered.append(ConfigResource(ConfigResource.Type.TOPIC, topic.name, incremental_configs=entries))
-        partitions = len(present[topic.name].partitions)
-        if partitions != topology.partitions:
-            changes.notes.append(
-                f"{topic.name} has {partitions} partitions, not {topology.partitions}: left alone, since another "
-                "number sends the next messages of a request elsewhere"
-            )
+        if len(present[topic.name].partitions) != topology.partitions:
+            other_partitions.append(topic.name)
+    if other_partitions:
+        changes.notes.append(
+            f"other than {topology.partitions} partitions, left alone, since the next messages of a request would go "
+            f"elsewhere: {', '.join(sorted(other_partitions))}"
+        )
     if altered:
         _wait(admin.incremental_alter_configs(altered))
 
@@ -233,20 +239,29 @@ def _credentials(admin: AdminClient, principals: Iterable[str]) -> dict[str, boo
 
 
 def _apply_acls(admin: AdminClient, topology: Topology, changes: Changes) -> None:
-    everything = AclBindingFilter(
-        ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
-    )
     wanted = {_binding(acl): acl for acl in topology.acls}
-    present = set(admin.describe_acls(everything).result(TIMEOUT))
+    present = set(admin.describe_acls(_EVERY_ACL).result(TIMEOUT))
     new = {binding: acl for binding, acl in wanted.items() if binding not in present}
     if new:
         _wait(admin.create_acls(list(new)))
         changes.acls += [show_acl(acl) for acl in new.values()]
+        _wait_until_in_force(admin, set(new))
     for other in sorted(present - set(wanted), key=str):
         changes.notes.append(
             f"not in the topology, left alone: {other.principal} {other.permission_type.name} {other.operation.name} "
             f"{other.restype.name} {other.name}"
         )
+
+
+def _wait_until_in_force(admin: AdminClient, acls: set[AclBinding]) -> None:
+    """The controller answers first and the broker follows: ACLs last, so with them come topics and credentials."""
+    waited_until = time.monotonic() + TIMEOUT
+    while not acls <= set(admin.describe_acls(_EVERY_ACL).result(TIMEOUT)):
+        if time.monotonic() > waited_until:
+            raise TopologyError(
+                f"Kafka took the new ACLs, but its broker has not followed for {TIMEOUT} s. Apply again."
+            )
+        time.sleep(0.02)
 
 
 def _binding(acl: Acl) -> AclBinding:

@@ -70,7 +70,7 @@ def show(
     )
 
 
-def apply(  # noqa: PLR0917 - each is an option of the command
+def apply(
     registry: RegistryOption = REGISTRY,
     partitions: PartitionsOption = 4,
     replication: ReplicationOption = 1,

@@ -48,7 +48,7 @@ def _port(use: str) -> Any:
     return typer.Option(f"--{use}-port", envvar=f"HABEAS_STACK_{use.upper()}_PORT", help=help_text, min=1, max=65535)
 
 
-def up(  # noqa: PLR0917 - each is an option of the command
+def up(
     without: Annotated[str, typer.Option(metavar="NAME,…", help="Services and systems to leave out.")] = "",
     root: RootOption = DEFAULT_ROOT,
     registry: RegistryOption = REGISTRY,

@@ -110,7 +110,7 @@ class Process:
         if self._task is None or self._task.done():
             self._stopping.clear()
             self.restarts = 0
-            self._set(State.STARTING)
+            self.state = State.STARTING
             self._task = asyncio.get_running_loop().create_task(self._keep_running(), name=f"supervise {self.name}")
 
     async def stop(self) -> None:
@@ -220,7 +220,7 @@ class Process:
             await asyncio.sleep(1.0 if ready else 0.1)
 
     def _set(self, state: State) -> None:
-        if state is self.state and state is not State.STARTING:
+        if state is self.state and state is not State.STARTING:  # a start has a new pid to tell
             return
         self.state = state
         changed, self._changed = self._changed, asyncio.Event()
