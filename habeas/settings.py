@@ -57,8 +57,7 @@ def load(settings: type[Loaded]) -> Loaded:
     except ValidationError as error:
         findings = []
         for finding in error.errors(include_input=False, include_url=False):
-            name = "_".join(map(str, finding["loc"])).upper()
-            variable = name if name.startswith(prefix) else prefix + name
+            variable = f"{prefix}{'_'.join(map(str, finding['loc']))}".upper()
             match finding["type"], finding["loc"]:
                 case _, ():
                     findings.append(finding["msg"].removeprefix("Value error, "))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Generic
 from uuid import UUID
 
-from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from habeas.participant.answers import Known, Resource, Session, StoredAnswer
@@ -43,7 +42,7 @@ class FolderSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HABEAS_", extra="ignore", frozen=True)
 
-    data_dir: Path = Field(validation_alias=AliasChoices("HABEAS_DATA_DIR", "HABEAS_DATA"))
+    data_dir: Path
 
 
 def data_folder() -> Path:

@@ -5,7 +5,6 @@ import datetime as dt
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
 
 from habeas.participant import (
     Answer,
@@ -129,7 +128,6 @@ def main() -> None:
     analytics.run()
 
 
-@cache
 def _hash() -> KeyedHash:
     return KeyedHash(data_folder())
 

@@ -1,7 +1,6 @@
 """Billing as a participant: what it tells, what it deletes, what tax law has it keep."""
 
 import datetime as dt
-from functools import cache
 from typing import Any
 
 from habeas.participant import (
@@ -92,7 +91,6 @@ def main() -> None:
     billing.run()
 
 
-@cache
 def _hash() -> KeyedHash:
     return KeyedHash(data_folder())
 
