@@ -11,6 +11,9 @@ from habeas.contracts.errors import ContractError
 from habeas.contracts.sealing import Keyring, Place
 from habeas.contracts.topics import DEAD_LETTER_LIMIT
 
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+"""A producer may stamp a record as it likes, also beyond what a calendar holds."""
+
 # Kafka's limit covers the record's key and headers and its batch's frame as well.
 _ROOM = DEAD_LETTER_LIMIT - 16_384
 
@@ -74,7 +77,7 @@ def _letter(
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
-        recorded_at=datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC),
+        recorded_at=datetime.fromtimestamp(min(max(record.timestamp, 0) / 1000, _LATEST), UTC),
         refused_at=now,
         refused_by=refused_by,
         bytes=len(record.value or b""),

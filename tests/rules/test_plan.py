@@ -45,7 +45,7 @@ def planned(registry: Registry, right: Right, *identity_types: str, due_at: date
     ("identity_types", "states"),
     [
         ({"email"}, (ASKED, ASKED, WAITING, WAITING)),
-        ({"email", "visitor_id"}, (ASKED, ASKED, ASKED, WAITING)),
+        ({"email", "visitor_id"}, (ASKED, ASKED, WAITING, WAITING)),
         ({"controller_customer_id"}, (ASKED, EXCLUDED, WAITING, WAITING)),
         ({"account_id"}, (ASKED, EXCLUDED, ASKED, WAITING)),
         ({"visitor_id"}, (EXCLUDED, EXCLUDED, ASKED, EXCLUDED)),

@@ -1,0 +1,36 @@
+# Every target sets up what it needs: python3 (3.11 or newer), make and a package index are enough.
+
+PYTHON ?= python3
+BIN := .venv/bin
+JOBS ?= 2
+
+.PHONY: help install demo test check format contract clean
+
+help: ## what there is
+	@$(PYTHON) -c 'import re; [print(f"make {t:10}{d}") for t, d in re.findall(r"^(\w+):.*?## (.*)$$", open("Makefile").read(), re.M)]'
+
+install: ## .venv with everything; the other targets call it
+	@$(PYTHON) operations/install.py
+
+demo: install ## the main job: a local stack, requests watched live, one service killed, stack down
+	@$(BIN)/habeas demo
+
+test: install ## every test, against a local stack of its own (or the one that HABEAS_STACK names)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS)
+
+check: install ## format, lint, types, import directions, drift of the generated contract
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/habeas contract check
+
+format: install ## bring the code into shape
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+contract: install ## generate docs/contract anew from the models
+	@$(BIN)/habeas contract generate
+
+clean: ## remove what set-up and the local stack have made
+	@$(PYTHON) -c 'import shutil; [shutil.rmtree(place, ignore_errors=True) for place in (".venv", ".habeas", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis")]'

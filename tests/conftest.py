@@ -1,0 +1,103 @@
+"""One local stack for the whole run, with every service and system under its own principal.
+
+`HABEAS_STACK=<folder>` uses the stack that `habeas up --root <folder>` runs; else one is started under `.habeas/test`,
+by pytest's controlling process, in a thread of its own, and ends with it. `--without-stack` starts none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from stand import Operators, Portal, Stand, stand_from_environment
+
+from operations.stack import Stack
+
+ROOT = Path(__file__).resolve().parents[1] / ".habeas" / "test"
+
+
+class Background:
+    """A stack in a thread: its loop supervises the children while the tests run."""
+
+    def __init__(self) -> None:
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._thread = threading.Thread(target=self._run, name="stack")
+
+    def start(self) -> None:
+        self._thread.start()
+        self._ready.wait()
+        if self._error is not None:
+            raise pytest.UsageError(f"the local stack did not start: {self._error}")
+
+    def stop(self) -> None:
+        if self._loop is not None and self._stop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:
+            self._error = error
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        async with Stack(ROOT, fresh=True) as stack:
+            os.environ["HABEAS_STACK"] = str(ROOT)
+            os.environ["HABEAS_STACK_SUPERUSER"] = stack.superuser_url()
+            self._ready.set()
+            await self._stop.wait()
+
+
+_background: Background | None = None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--without-stack", action="store_true", help="start no local stack: for tests that need none")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    global _background  # noqa: PLW0603 - one per process, by pytest's own design
+    is_worker = hasattr(config, "workerinput")
+    if is_worker or config.option.without_stack or config.option.collectonly or stand_from_environment():
+        return
+    _background = Background()
+    _background.start()
+
+
+def pytest_unconfigure() -> None:
+    if _background is not None:
+        _background.stop()
+
+
+@pytest.fixture(scope="session")
+def stand() -> Stand:
+    found = stand_from_environment()
+    assert found is not None, "this test needs a stack: leave out --without-stack"
+    return found
+
+
+@pytest.fixture(scope="session")
+async def web(stand: Stand) -> AsyncIterator[Portal]:
+    async with stand.portal("web") as portal:
+        yield portal
+
+
+@pytest.fixture(scope="session")
+async def helpdesk(stand: Stand) -> AsyncIterator[Portal]:
+    async with stand.portal("helpdesk") as portal:
+        yield portal
+
+
+@pytest.fixture(scope="session")
+async def operators(stand: Stand) -> AsyncIterator[Operators]:
+    async with stand.operators() as reader:
+        yield reader
