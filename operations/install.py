@@ -51,7 +51,7 @@ def main():
     pip(["install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT)])
     command = BIN / "habeas"
     command.write_text(COMMAND.format(python=PYTHON), encoding="utf-8")
-    command.chmod(0o755)  # noqa: S103 - a command is for everybody to run
+    command.chmod(0o755)
     STAMP.write_text(wanted, encoding="utf-8")
     say("Set up: .venv/bin/habeas --help")
 
