@@ -42,7 +42,9 @@ _ANSWERED: Final = frozenset(
 )
 """Outcomes that need no person; any other, also one unknown to us, goes to review."""
 
-_KEPT: Final = frozenset({Did.RETAINED, Did.WITHHELD, Did.REDACTED})
+_KEPT: Final = frozenset({Did.RETAINED, Did.WITHHELD})
+_CUT: Final = _KEPT | {Did.REDACTED}
+"""To blacken a record leaves something out of a copy; in an erasure it is the erasing."""
 
 _FINAL: Final[Mapping[RequestOutcome, Notice]] = {
     RequestOutcome.COMPLETED: Notice.COMPLETED,
@@ -191,7 +193,7 @@ def _standing(case: Case) -> _Standing:
         return _Standing(RequestState.IN_PROGRESS)
     if any(result.outcome not in _ANSWERED for result in _results(case)):
         return _review(ReviewReason.SYSTEM_FAILED)
-    return _ended(case, _outcome(_results(case)), None)
+    return _ended(case, _outcome(case.opened.right, _results(case)), None)
 
 
 def _ended(case: Case, outcome: RequestOutcome, reason: StatusReason | None) -> _Standing:
@@ -222,13 +224,14 @@ def _review(reason: ReviewReason) -> _Standing:
     return _Standing(RequestState.IN_REVIEW, reason=StatusReason(code=reason), review=reason)
 
 
-def _outcome(results: tuple[Result, ...]) -> RequestOutcome:
+def _outcome(right: str, results: tuple[Result, ...]) -> RequestOutcome:
+    short = _KEPT if right == Right.ERASURE else _CUT
     held = [result for result in results if result.outcome not in {TaskOutcome.NOTHING_HELD, TaskOutcome.CANCELLED}]
     if not held:
         return RequestOutcome.NOTHING_HELD
     if all(result.outcome == TaskOutcome.REFUSED for result in held):
         return RequestOutcome.REFUSED
-    kept = any(item.did in _KEPT and item.count for result in held for item in result.summary)
+    kept = any(item.did in short and item.count for result in held for item in result.summary)
     if kept or any(result.outcome != TaskOutcome.COMPLETED for result in held):
         return RequestOutcome.PARTIALLY_COMPLETED
     return RequestOutcome.COMPLETED
