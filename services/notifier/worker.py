@@ -104,18 +104,22 @@ class Worker:
                 try:
                     await self._commit_answered()
                     await self._fill()
-                except _TROUBLE as error:
-                    _log.warning("notices_database_trouble", error=type(error).__name__)
-                    await asyncio.sleep(_POLL_SECONDS)
                 except Exception as error:  # a loop that ends would send no mail any more, and nobody would know
-                    _log.error("notices_loop_failed", exc_info=error)
+                    self._report(error)
                     await asyncio.sleep(_POLL_SECONDS)
+                    continue
                 if self._sending or not self._stopping:
                     await self._wait()
             await asyncio.gather(*self._publishing, return_exceptions=True)
         finally:
             for task in (*self._sending, *self._publishing):
                 task.cancel()
+
+    def _report(self, error: Exception) -> None:
+        if isinstance(error, _TROUBLE):
+            _log.warning("notices_database_trouble", error=type(error).__name__)
+        else:
+            _log.error("notices_loop_failed", exc_info=error)
 
     async def _wait(self) -> None:
         with suppress(TimeoutError):

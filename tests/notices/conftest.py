@@ -32,8 +32,8 @@ def keyring(jwk: dict[str, Any]) -> Keyring:
 
 
 @pytest.fixture(scope="session")
-async def schema(stack: Any) -> AsyncIterator[Pool]:
-    url = stack.env("operators")["HABEAS_DATABASE_URL"]
+async def schema(stand: Any) -> AsyncIterator[Pool]:
+    url = stand.env("operators")["HABEAS_DATABASE_URL"]
     name = f"notices_{secrets.token_hex(4)}"
     connection = await asyncpg.connect(url)
     await connection.execute(f"CREATE SCHEMA {name}; SET search_path = {name}")

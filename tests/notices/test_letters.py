@@ -1,0 +1,95 @@
+"""From the event to the row to the mail, through the real seals and the real table."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import pytest
+
+from habeas.contracts import ContractError, KeyFile, Keyring
+from services.notifier import store
+from services.notifier.domain import Accepted, Mail, Outcome
+from services.notifier.letters import Reader, new_notice, poster
+from services.notifier.mails import MailRenderer
+from shared.database import Pool
+from shared.registry import Registry
+from tests.notices.samples import ANSWER, NOW, notice, personal, sealed_event
+
+LEASE = timedelta(minutes=5)
+
+
+@pytest.fixture
+def keys(tmp_path: Path, jwk: dict[str, Any]) -> KeyFile:
+    path = tmp_path / "keys.json"
+    path.write_bytes(orjson.dumps({"keys": [jwk]}))
+    return KeyFile(path)
+
+
+def bytes_of(number: int) -> Any:
+    return lambda length: bytes([number]) * length
+
+
+async def test_a_repeated_mail_carries_the_same_link(pool: Pool, keyring: Keyring, keys: KeyFile) -> None:
+    body, person = notice("completed"), personal(answer=ANSWER)
+    event = sealed_event(keyring, body, person)
+    reader = Reader(keys, "https://privacy.ale.example/base/")
+    links = []
+    async with pool.acquire() as connection:
+        for number in (1, 2):  # the event comes twice: the second token is forgotten
+            await store.record(connection, [new_notice(event, body, person, keyring, bytes_of(number))], NOW)
+            (claimed,) = await store.claim(connection, 1, NOW, uuid4(), timedelta(seconds=-1))
+            mail = reader.mail(claimed)
+            assert mail.personal == person
+            assert mail.notice.reference == body.reference
+            links.append(mail.link)
+    assert links[0] == links[1]
+    assert links[0].startswith("https://privacy.ale.example/base/answers/")
+    assert len(links[0].rpartition("/")[2]) == 43
+
+
+async def test_a_mail_without_an_answer_has_no_link(pool: Pool, keyring: Keyring, keys: KeyFile) -> None:
+    body, person = notice(), personal()
+    async with pool.acquire() as connection:
+        await store.record(
+            connection, [new_notice(sealed_event(keyring, body, person), body, person, keyring, bytes_of(1))], NOW
+        )
+        (claimed,) = await store.claim(connection, 1, NOW, uuid4(), LEASE)
+    assert claimed.token_sealed is None
+    assert Reader(keys, "https://x").mail(claimed).link is None
+
+
+async def test_the_table_holds_nothing_personal_in_clear(pool: Pool, keyring: Keyring) -> None:
+    body, person = notice("completed"), personal(answer=ANSWER)
+    async with pool.acquire() as connection:
+        row = new_notice(sealed_event(keyring, body, person), body, person, keyring, bytes_of(1))
+        await store.record(connection, [row], NOW)
+        dump = str([dict(record) for record in await connection.fetch("SELECT * FROM notices")])
+    for secret in ("ana@example.com", "Müller", "M\\\\u00fc", ANSWER.secret, ANSWER.key):
+        assert secret not in dump
+
+
+async def test_a_row_pasted_to_another_request_does_not_open(pool: Pool, keyring: Keyring, keys: KeyFile) -> None:
+    body, person = notice(), personal()
+    event = sealed_event(keyring, body, person)
+    other = body.model_copy(update={"request_id": uuid4()})
+    async with pool.acquire() as connection:
+        await store.record(connection, [new_notice(event, other, person, keyring, bytes_of(1))], NOW)
+        (claimed,) = await store.claim(connection, 1, NOW, uuid4(), LEASE)
+    with pytest.raises(ContractError):
+        Reader(keys, "https://x").mail(claimed)
+
+
+async def test_what_is_posted_is_rendered_for_its_recipient(registry: Registry) -> None:
+    posted: list[tuple[str, str, bytes]] = []
+
+    class Box:
+        async def deliver(self, sender: str, recipient: str, message: bytes) -> Outcome:
+            posted.append((sender, recipient, message))
+            return Accepted(250)
+
+    renderer = MailRenderer(registry)
+    letter = Mail(notice(), personal())
+    assert await poster(renderer, Box())(letter, NOW) == Accepted(250)
+    assert posted == [("privacy@ale.example", "ana@example.com", renderer.render(letter, NOW))]
