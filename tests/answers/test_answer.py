@@ -1,0 +1,395 @@
+"""The answer's ZIP: what must be in it, what must not, and that the same facts give the same bytes."""
+
+import csv
+import io
+import json
+import re
+import zipfile
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from habeas.contracts.result import Record, SummaryItem
+from services.collector.answer import AnswerFacts, AnswerWriter, Contribution
+from services.collector.answer.archive import archive
+from services.collector.answer.table import to_csv
+from shared.registry import Registry, load_registry
+
+ROOT = Path(__file__).parents[2]
+FACTS = AnswerFacts(
+    request_id=UUID("0d9c1c7e-6f1c-4b5e-9a57-0a7f4d6c2b11"),
+    reference="HB-7K3M-Q2P9",
+    right="access",
+    regulation="eu-gdpr",
+    jurisdiction="DE-BY",
+    received_at=datetime(2026, 3, 1, 23, 30, tzinfo=UTC),
+    answered_at=datetime(2026, 3, 4, 9, tzinfo=UTC),
+    name="Ana <Müller>",
+)
+EXCLUDED = Contribution("payments", "excluded", reason="identifier_not_found")
+
+
+@cache
+def registry() -> Registry:
+    return load_registry(ROOT / "registry" / "ale.toml")
+
+
+@cache
+def writer() -> AnswerWriter:
+    return AnswerWriter(registry())
+
+
+def record(category: str, number: int, origin: str = "provided", /, *, third: bool = False, **data: Any) -> Record:
+    return Record(id=f"{category}-{number}", category=category, origin=origin, third_parties=third, data=data)
+
+
+BILLING = Contribution(
+    "billing",
+    "finished",
+    "completed",
+    summary=(SummaryItem(category="invoices", did="disclosed", count=2),),
+    records=(
+        record("invoices", 1, "derived", number="INV-1", total={"amount": "119.00", "currency": "EUR"}, paid=True),
+        record("invoices", 2, "derived", number="INV-2", lines=[{"text": "Ale Team"}, {"text": "VAT"}], note=None),
+        record("account", 1, name="Ana <Müller>", email="ana@example.com", tags=["a", "b"], closed=False, seats=5),
+    ),
+    labels={"invoices.number": "Invoice number", "invoices.total.amount": "Sum", "account.name": "Your name"},
+)
+SUPPORT = Contribution(
+    "support",
+    "finished",
+    "completed",
+    records=(
+        record("support_conversations", 1, subject="Log in", opened="2025-03-01T09:12:00Z"),
+        record("support_conversations", 2, third=True, subject="SECRET OF ANOTHER"),
+    ),
+)
+ALL = (BILLING, SUPPORT, EXCLUDED)
+
+
+def files(facts: AnswerFacts = FACTS, *given_: Contribution) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(writer().assemble(facts, given_ or ALL))) as opened:
+        assert opened.testzip() is None
+        return {name: opened.read(name) for name in opened.namelist()}
+
+
+class Page(HTMLParser):
+    """The page as a reader has it: its text, its tags, whether every tag is closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.targets: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        given_ = dict(attrs)
+        assert not {name for name in given_ if name.startswith("on") or name in {"src", "action"}}
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        if tag == "a":
+            self.targets.append(given_["href"] or "")
+        if tag not in {"meta", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words.append(data)
+
+
+def page(facts: AnswerFacts = FACTS, *given_: Contribution) -> Page:
+    read = Page(files(facts, *given_)["index.html"].decode())
+    assert read.open == []
+    return read
+
+
+def test_the_zip_holds_a_page_the_data_and_a_table_for_each_category() -> None:
+    assert list(files()) == [
+        "index.html",
+        "data.json",
+        "csv/account.csv",
+        "csv/invoices.csv",
+        "csv/support_conversations.csv",
+    ]
+
+
+def test_the_same_facts_give_the_same_bytes_in_whatever_order_they_came() -> None:
+    shuffled = list(ALL)
+    first = writer().assemble(FACTS, shuffled)
+    for seed in range(5):
+        Random(seed).shuffle(shuffled)
+        assert AnswerWriter(registry()).assemble(FACTS, shuffled) == first
+
+
+def test_the_page_shows_every_value_under_its_label() -> None:
+    text = page().text
+    for phrase in (
+        "Invoice number INV-1",
+        "Total Sum 119.00 Currency EUR",
+        "Paid yes",
+        "Lines Text Ale Team Text VAT",
+        "Note –",
+        "Your name Ana <Müller>",
+        "Email ana@example.com",
+        "Tags a, b",
+        "Closed no",
+        "Seats 5",
+        "Opened 2025-03-01 09:12:00 UTC",
+        "Person Ana <Müller>",
+        "Asked on 2 March 2026",
+        "Answered on 4 March 2026",
+    ):
+        assert phrase in text
+
+
+def test_the_page_says_what_article_15_wants_said() -> None:
+    text = page().text
+    for phrase in (
+        "What for Subscription and billing, Legal compliance",
+        "a legal obligation (GDPR Art. 6(1)(c)); also a contract with you (GDPR Art. 6(1)(b))",
+        "Paynor Payments Ltd. (payment processor, Ireland)",
+        "Finanzamt für Körperschaften Berlin (tax authority, Germany)",
+        "How long it is kept Until the accounting period ends",
+        "Where it comes from you gave it to us; worked out from other data",
+        "to correct your data, to delete it, or to restrict",
+        "Bayerisches Landesamt für Datenschutzaufsicht",
+        "made by automated means alone",
+        "version 2025-02-10",
+        "GDPR Art. 79",
+    ):
+        assert phrase in text
+
+
+def test_a_transfer_out_of_the_eea_names_its_safeguard() -> None:
+    visits = Contribution(
+        "analytics", "finished", "completed", records=(record("visits", 1, "observed", ip="203.0.113.1"),)
+    )
+    text = page(FACTS, visits).text
+    assert (
+        "Pathlight Analytics Inc. (analytics provider, United States; protected by: Standard contractual clauses"
+        in text
+    )
+    assert "recorded as you used the service: Pathlight Analytics Inc." in text
+
+
+def test_what_also_shows_somebody_else_is_left_out_everywhere_and_named() -> None:
+    for content in files().values():
+        assert b"SECRET OF ANOTHER" not in content
+    assert "1 record left out. Parts concern other people as well." in page().text
+    (section,) = [
+        item for item in json.loads(files()["data.json"])["categories"] if item["category"] == "support_conversations"
+    ]
+    assert section["left_out"] == [{"did": "withheld", "count": 1, "ground": "rights_of_others"}]
+    assert [item["id"] for item in section["records"]] == ["support_conversations-1"]
+
+
+@pytest.mark.parametrize(("stated", "named"), [(1, 1), (3, 3)])
+def test_what_is_left_out_is_named_once_even_if_the_summary_names_it_too(stated: int, named: int) -> None:
+    withheld = SummaryItem(category="support_conversations", did="withheld", count=stated, ground="rights_of_others")
+    categories = json.loads(files(FACTS, replace(SUPPORT, summary=(withheld,)))["data.json"])["categories"]
+    assert categories[0]["left_out"] == [{"did": "withheld", "count": named, "ground": "rights_of_others"}]
+
+
+def test_a_category_of_which_all_is_left_out_is_still_named() -> None:
+    only = Contribution(
+        "support", "finished", "completed", records=(record("support_conversations", 2, third=True, a=1),)
+    )
+    assert "csv/support_conversations.csv" not in files(FACTS, only)
+    assert "1 record left out" in page(FACTS, only).text
+
+
+def test_portability_reaches_what_was_provided_or_observed_alone() -> None:
+    """WP242 rev.01: not what was derived, nor what came from somebody else."""
+    ported = page(replace(FACTS, right="portability"))
+    assert "INV-1" not in ported.text
+    assert "ana@example.com" in ported.text
+    assert "2 records left out. This right covers what you gave us" in ported.text
+    assert "Your data, to take with you" in ported.text
+
+
+def test_where_we_looked_names_every_system_of_the_plan() -> None:
+    nothing = Contribution("analytics", "finished", "nothing_held")
+    text = page(FACTS, *ALL, nothing).text
+    for phrase in (
+        "Billing 3 records",
+        "Support 1 record",
+        "Analytics Nothing about you is held here.",
+        "Payments None of the details",
+    ):
+        assert phrase in text
+
+
+def test_data_json_is_the_data_exactly_as_it_is_held() -> None:
+    data = json.loads(files()["data.json"])
+    assert data["reference"] == "HB-7K3M-Q2P9"
+    assert data["received_at"] == "2026-03-01T23:30:00Z"
+    assert data["policy"]["version"] == "2025-02-10"
+    held = {item["id"]: item["data"] for section in data["categories"] for item in section["records"]}
+    assert held == {item.id: item.data for item in (*BILLING.records, SUPPORT.records[0])}
+    invoices = next(item for item in data["categories"] if item["category"] == "invoices")
+    assert invoices["processing"]["bases"] == ["legal_obligation", "contract"]
+    assert invoices["labels"]["number"] == "Invoice number"
+
+
+def test_every_link_of_the_page_leads_to_a_place_on_it() -> None:
+    read = page()
+    assert read.targets
+    assert {target.removeprefix("#") for target in read.targets} <= set(read.ids)
+    assert len(read.ids) == len(set(read.ids))
+
+
+def test_the_page_runs_nothing_loads_nothing_and_forbids_both() -> None:
+    html = files()["index.html"].decode()
+    assert not {"script", "img", "link", "iframe", "object", "form"} & set(Page(html).tags)
+    assert "default-src 'none'" in html
+    assert "url(" not in html
+    assert "@media print" in html
+    assert 'name="viewport"' in html
+
+
+LINE = st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=20) | st.sampled_from(
+    ["<script>alert(1)</script>", '"><img src=x>', "=1+1", ";=1"]
+)
+"""What the contract lets into identifiers, sources and names of files."""
+
+NASTY = st.text(max_size=30) | st.sampled_from(
+    ["<script>alert(1)</script>", '"><img src=x onerror=1>', "</style>", "&lt;", "{{ 7 * 7 }}"]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | NASTY,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NASTY, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(NASTY, VALUES, max_size=5), LINE, LINE, NASTY)
+def test_no_content_breaks_out_of_the_page(data: dict[str, Any], identifier: str, label: str, name: str) -> None:
+    item = Record(id=identifier, category="account", origin="provided", source=label, data=data, files=(label,))
+    hostile = Contribution(
+        "billing", "finished", "completed", records=(item,), labels={f"account.{key}": label for key in data}
+    )
+    read = page(replace(FACTS, name=name), hostile)
+    assert not {"script", "img"} & set(read.tags)
+    assert json.loads(files(FACTS, hostile)["data.json"])["categories"][0]["records"][0]["data"] == data
+
+
+def test_a_system_or_category_the_registry_does_not_know_is_shown_all_the_same() -> None:
+    old = Contribution("crm", "finished", "completed", records=(record("lead_notes", 1, text="x"),))
+    assert "csv/crm-lead_notes.csv" in files(FACTS, old)
+    assert "Lead notes" in page(FACTS, old).text
+
+
+def test_depth_without_end_does_not_end_the_page() -> None:
+    deep: Any = "bottom"
+    for _ in range(200):
+        deep = {"down": deep}
+    assert "bottom" in page(FACTS, Contribution("billing", "finished", records=(record("account", 1, deep=deep),))).text
+
+
+def rows(table: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(table.decode("utf-8-sig"), newline="")))
+
+
+def test_a_table_has_every_member_of_any_record_under_its_label() -> None:
+    table = rows(files()["csv/invoices.csv"])
+    assert table[0] == ["ID", "Origin", "Source", "Invoice number", "total", "paid", "lines", "note", "Files"]
+    assert table[1] == [
+        "invoices-1",
+        "derived",
+        "",
+        "INV-1",
+        '{"amount":"119.00","currency":"EUR"}',
+        "true",
+        "",
+        "",
+        "",
+    ]
+    assert files()["csv/invoices.csv"].startswith(b"\xef\xbb\xbf")
+    assert files()["csv/invoices.csv"].count(b"\r\n") == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+49 30 1234", "'+49 30 1234"),
+        ("-5", "'-5"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("  =1", "'  =1"),
+        ("\t=1", "'\t'=1"),
+        ("\n=1", "'\n'=1"),
+        ("＝1", "'＝1"),
+        ("a;=1", "a;'=1"),
+        ("a\n=1", "a\n'=1"),
+        ("a-b", "a-b"),
+        ("ana@example.com", "ana@example.com"),
+        ("1 = 1", "1 = 1"),
+        (" ", " "),
+        ("", ""),
+        (-5, "-5"),
+        (2.5, "2.5"),
+    ],
+)
+def test_no_text_runs_as_a_formula_and_numbers_stay_numbers(text: Any, cell: str) -> None:
+    table = rows(to_csv([record("account", 1, value=text)], {}))
+    assert table[1][3] == cell
+
+
+@given(
+    st.lists(st.dictionaries(st.text(min_size=1, max_size=9), st.text(max_size=30), max_size=4), max_size=4),
+    LINE,
+)
+def test_no_cell_begins_as_a_formula_however_it_is_split(contents: list[dict[str, str]], label: str) -> None:
+    labels = {member: label for content in contents for member in content}
+    table = to_csv(
+        [
+            Record(id=label, category="a", origin="provided", source=label, data=content, files=(label,))
+            for content in contents
+        ],
+        labels,
+    )
+    assert len({len(row) for row in rows(table)}) == 1
+    for row in rows(table):
+        for cell in row:
+            for piece in re.split(r"[;,\t\r\n]", cell):
+                assert piece.lstrip()[:1] not in {"=", "+", "-", "@", "＝", "＋", "－", "＠"}
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_characters="\x00/\\", exclude_categories=("Cs",)), min_size=1, max_size=20),
+        st.binary(max_size=2000),
+        max_size=5,
+    )
+)
+def test_an_archive_opens_anywhere_and_gives_back_what_went_in(content: dict[str, bytes]) -> None:
+    made = archive(content.items())
+    assert made == archive(content.items())
+    with zipfile.ZipFile(io.BytesIO(made)) as opened:
+        assert opened.testzip() is None
+        assert {info.filename: opened.read(info) for info in opened.infolist()} == content
+        assert {info.date_time for info in opened.infolist()} <= {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_nothing_of_the_person_shows_when_facts_are_printed() -> None:
+    shown = repr((FACTS, ALL))
+    for secret in ("Müller", "ana@example.com", "INV-1", "Your name"):
+        assert secret not in shown
