@@ -51,7 +51,12 @@ MAILS: dict[str, Mail] = {
     "copy_in_part": mail("partially_completed", link=LINK, person={"statement": (DISCLOSED, WITHHELD)}),
     "nothing_held": mail("nothing_held", person={"systems": (NOTHING, NOT_FOUND)}),
     "refused": mail("refused", reason=StatusReason(code="identity_not_established")),
-    "dpo_review": mail("dpo_review", person={"email": None, "name": None, "systems": (FAILED,)}),
+    "dpo_review": mail(
+        "dpo_review",
+        reason=StatusReason(code="system_failed"),
+        person={"email": None, "name": None, "systems": (FAILED,)},
+    ),
+    "dpo_bounced": mail("dpo_review", reason=StatusReason(code="notice_bounced")),
     "dpo_triage": mail("dpo_triage", right="unclassified", regulation=None, jurisdiction=None),
 }
 
@@ -79,7 +84,15 @@ MUST_SAY: dict[str, tuple[str, ...]] = {
         "GDPR Art. 79",
         *AUTHORITY,
     ),
-    "dpo_review": ("habeas status HB-7K3M-Q2P9", "Billing", "failed", "store_unreachable", "2 April 2026"),
+    "dpo_review": (
+        "habeas status HB-7K3M-Q2P9",
+        "A system could not",
+        "Billing",
+        "failed",
+        "store_unreachable",
+        "2 April 2026",
+    ),
+    "dpo_bounced": ("could not be delivered", "reach the requester another way", "2 April 2026"),
     "dpo_triage": ("Not classified yet", "not known", "strictest clock", "2 April 2026"),
 }
 
