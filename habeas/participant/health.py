@@ -86,7 +86,7 @@ async def listen(health: Health, port: int) -> asyncio.Server:
                     f"HTTP/1.1 {status} {words[status]}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
                     f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
                 )
-                if method == "GET":
+                if method != "HEAD":
                     writer.write(body)
                 await writer.drain()
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):

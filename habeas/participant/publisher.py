@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from habeas.contracts.cloudevents import CloudEvent, encode
-from habeas.contracts.topics import DEAD_LETTER_LIMIT
+from habeas.contracts.dead_letter import DeadLetter
+from habeas.contracts.topics import DEAD_LETTER_LIMIT, MESSAGE_LIMIT
 from habeas.participant.errors import PublishError
 from habeas.participant.tuning import Tuning
 
@@ -83,7 +84,7 @@ class Publisher:
         try:
             async with asyncio.timeout(self._tuning.send_timeout):
                 for topic, event in messages:
-                    key, value, headers = encode(event)
+                    key, value, headers = encode(event, limit=_limit(event))
                     futures.append(await producer.send(topic, key=key, value=value, headers=headers))  # type: ignore[union-attr]
                 results = await asyncio.gather(*futures, return_exceptions=True)
         except BaseException:
@@ -92,6 +93,10 @@ class Publisher:
             raise
         failed = [(message, result) for message, result in zip(messages, results, strict=True) if _is_error(result)]
         return [message for message, _ in failed], [error for _, error in failed]
+
+
+def _limit(event: CloudEvent) -> int:
+    return DEAD_LETTER_LIMIT if event.type == DeadLetter.TYPE else MESSAGE_LIMIT
 
 
 def _is_error(result: object) -> bool:

@@ -1,5 +1,6 @@
 """A small system over each kind of store, and what can go wrong with it."""
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -155,7 +156,13 @@ def sqlite_kit(folder: Path) -> Kit:
     async def remove(db: sqlite3.Connection, who: str) -> None:
         db.execute("delete from notes where who = ?", (who,))
 
-    return Kit(lambda: Sqlite(folder / "toy.db", prepare=prepare), holds, remove, lambda: _files(folder), atomic=True)
+    return Kit(
+        lambda: Sqlite(folder / "toy.db", prepare=prepare),
+        holds,
+        remove,
+        lambda: asyncio.to_thread(_files, folder),
+        atomic=True,
+    )
 
 
 def journal_kit(folder: Path) -> Kit:
@@ -178,7 +185,13 @@ def journal_kit(folder: Path) -> Kit:
     async def remove(path: Path, who: str) -> None:
         write(path, [name for name in read(path) if name != who])
 
-    return Kit(lambda: Journal(resource, folder / "journal.db"), holds, remove, lambda: _files(folder), atomic=False)
+    return Kit(
+        lambda: Journal(resource, folder / "journal.db"),
+        holds,
+        remove,
+        lambda: asyncio.to_thread(_files, folder),
+        atomic=False,
+    )
 
 
 def postgres_kit(url: str) -> Kit:
@@ -204,5 +217,5 @@ def postgres_kit(url: str) -> Kit:
     return Kit(lambda: Postgres(url=url, prepare=prepare), holds, remove, stored, atomic=True)
 
 
-async def _files(folder: Path) -> bytes:
+def _files(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in folder.glob("*.db"))
