@@ -4,6 +4,7 @@
 facts came in, and nothing new for facts that it has seen.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,6 +37,7 @@ from shared.events import (
 )
 
 EMAIL: Final = "email"
+_RIGHTS_OF_OTHERS: Final = "rights_of_others"
 
 _ANSWERED: Final = frozenset(
     {TaskOutcome.COMPLETED, TaskOutcome.PARTIAL, TaskOutcome.NOTHING_HELD, TaskOutcome.REFUSED, TaskOutcome.CANCELLED}
@@ -164,17 +166,20 @@ def address(personal: OpenedPersonal) -> str | None:
     return next(proven, personal.requester.email)
 
 
-def withheld(categories: Iterable[str]) -> tuple[SummaryItem, ...]:
+def withheld(categories: Iterable[str], named: Iterable[SummaryItem]) -> tuple[SummaryItem, ...]:
     """Summary items for records that also show somebody else, one category a record: kept out of the copy.
 
-    Whether another's rights would be adversely affected is for a person to weigh (GDPR Art. 15(4)).
+    Without those that the system has `named` itself: a person is told once. Whether another's rights would be adversely
+    affected is for a person to weigh (GDPR Art. 15(4)).
     """
-    counts: dict[str, int] = {}
-    for category in categories:
-        counts[category] = counts.get(category, 0) + 1
+    counts = Counter(categories)
+    for item in named:
+        if item.did == Did.WITHHELD and item.ground == _RIGHTS_OF_OTHERS:
+            counts[item.category] -= item.count
     return tuple(
-        SummaryItem(category=category, did=Did.WITHHELD, count=count, ground="rights_of_others")
+        SummaryItem(category=category, did=Did.WITHHELD, count=count, ground=_RIGHTS_OF_OTHERS)
         for category, count in sorted(counts.items())
+        if count > 0
     )
 
 

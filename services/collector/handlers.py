@@ -109,7 +109,9 @@ class Handlers:
     def _new_result(self, received: Finished, work: Work) -> NewResult:
         body = received.body
         system = self._registry.systems[received.participant]
-        aside = domain.withheld(record.category for record in received.personal.records if record.third_parties)
+        aside = domain.withheld(
+            (record.category for record in received.personal.records if record.third_parties), body.summary
+        )
         kid = work.keyring.sealing_kid(SERVICES)
         found = tuple(item for item in received.personal.identities if item.identity_type in system.provides)
         return NewResult(
