@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from stand import Operators, Portal, Stand, stand_from_environment
+from stand import DeadLetters, Portal, Stand, stand_from_environment
 
 from operations.stack import Stack
 
@@ -98,6 +98,6 @@ async def helpdesk(stand: Stand) -> AsyncIterator[Portal]:
 
 
 @pytest.fixture(scope="session")
-async def operators(stand: Stand) -> AsyncIterator[Operators]:
+async def operators(stand: Stand) -> AsyncIterator[DeadLetters]:
     async with stand.operators() as reader:
         yield reader

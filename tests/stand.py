@@ -2,6 +2,16 @@
 
 Nothing here reaches into a service: portals and operators speak Kafka as their own principals, mails are read from the
 sink's folder, processes are known by their pids.
+
+All tests share one stack, so each file takes people of the sample (`systems.sample`) of its own, and visitors alike:
+
+    people    1-99     access          visitors  1-49     access
+            100-199    journeys                 50-99     erasure
+            200-299    erasure                 100-149    privacy
+            300-399    privacy
+            400-799    faults
+
+Bad input and permissions need nobody: strangers ask there.
 """
 
 from __future__ import annotations
@@ -28,7 +38,7 @@ from dotenv import dotenv_values
 from habeas.contracts import CloudEvent, KeyFile, Keyring, Place
 from habeas.contracts.catalogue import read, read_personal, seal_personal, write
 from habeas.contracts.cloudevents import decode, encode
-from habeas.contracts.dead_letter import DeadLetter, RawRecord
+from habeas.contracts.dead_letter import DeadLetter, RawRecord, dead_letter_id
 from habeas.contracts.status import StatusChanged, SubmissionRejected
 from habeas.contracts.submission import Identity, Proof, Requester, RequestSubmitted, Subject, SubmissionPersonal
 from habeas.contracts.topics import DEAD_LETTER_LIMIT, DEAD_LETTERS, status, submissions
@@ -42,6 +52,7 @@ class Stand:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._mails: dict[Path, EmailMessage] = {}
 
     def env(self, name: str) -> dict[str, str]:
         return {key: value or "" for key, value in dotenv_values(self.root / "env" / name).items()}
@@ -70,13 +81,19 @@ class Stand:
     def log(self, name: str) -> str:
         return (self.root / "log" / f"{name}.log").read_text()
 
+    def http(self, name: str) -> str:
+        """Where a process answers `/health/ready` and `/metrics`."""
+        return f"http://127.0.0.1:{self.env(name)['HABEAS_HTTP_PORT']}"
+
     def mails(self, request_id: UUID) -> dict[str, list[EmailMessage]]:
         """By notice. A mail that the workflow knows to be accepted is here already."""
         found: dict[str, list[EmailMessage]] = defaultdict(list)
         for path in sorted((self.root / "mail").glob("*.eml")):
-            mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+            if path not in self._mails:
+                self._mails[path] = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)  # type: ignore[assignment]
+            mail = self._mails[path]
             if mail["X-Habeas-Request"] == str(request_id):
-                found[mail["X-Habeas-Notice"]].append(mail)  # type: ignore[arg-type]
+                found[str(mail["X-Habeas-Notice"])].append(mail)
         return found
 
     @asynccontextmanager
@@ -116,9 +133,9 @@ class Stand:
             yield Portal(name, self.keyring(name), producer, watch)
 
     @asynccontextmanager
-    async def operators(self) -> AsyncIterator[Operators]:
+    async def operators(self) -> AsyncIterator[DeadLetters]:
         async with self.watching("operators", DEAD_LETTERS) as watch:
-            yield Operators(self.keyring("operators"), watch)
+            yield DeadLetters("operators", self.keyring("operators"), watch)
 
 
 @dataclass
@@ -181,8 +198,12 @@ class Portal:
         key, value, headers = encode(event)
         return await self.send(value, key=key, headers=headers)
 
-    async def send(self, value: bytes | None, *, key: bytes | None, headers: Any) -> Any:
-        return await self.producer.send_and_wait(submissions(self.name), value, key=key, headers=headers)
+    async def send(
+        self, value: bytes | None, *, key: bytes | None, headers: Any, partition: int | None = None
+    ) -> Any:
+        return await self.producer.send_and_wait(
+            submissions(self.name), value, key=key, headers=headers, partition=partition
+        )
 
     async def submit(self, personal: SubmissionPersonal, right: str = "access", **members: Any) -> UUID:
         event = self.submission(personal, right, **members)
@@ -215,23 +236,23 @@ class Portal:
 
 
 @dataclass(frozen=True)
-class Operators:
-    """Who reads the dead letters."""
+class DeadLetters:
+    """Those of the services, read by `operators`, or a system's own."""
 
+    reader: str
     keyring: Keyring
     watch: Watch
 
-    async def dead_letter(self, place: Any) -> tuple[DeadLetter, RawRecord]:
-        """That of the record which Kafka put at `place` (topic, partition, offset)."""
-
-        def is_it(record: Any) -> bool:
-            letter = DeadLetter.model_validate_json(record.value)
-            return (letter.topic, letter.partition, letter.offset) == (place.topic, place.partition, place.offset)
-
-        record = await self.watch.first(is_it)
+    async def of(self, place: Any) -> tuple[DeadLetter, RawRecord]:
+        """That of the record which Kafka put at `place` (topic, partition, offset), now or later; opened."""
+        record = await self.watch.first(lambda record: record.key == _dead_letter_key(place))
         letter = read(decode(record.key, record.value, record.headers, limit=DEAD_LETTER_LIMIT), DeadLetter)
-        where = Place("operators", DeadLetter.TYPE, letter.dead_letter_id)
+        where = Place(self.reader, DeadLetter.TYPE, letter.dead_letter_id)
         return letter, read_personal(self.keyring, where, letter.personal, RawRecord)
+
+    def has(self, place: Any) -> bool:
+        """Whether there is one already."""
+        return any(record.key == _dead_letter_key(place) for record in self.watch.records)
 
 
 def somebody(
@@ -246,6 +267,10 @@ def somebody(
         ),
         requester=Requester(name=name, email=mail),
     )
+
+
+def _dead_letter_key(place: Any) -> bytes:
+    return str(dead_letter_id(place.topic, place.partition, place.offset)).encode()
 
 
 def _type(record: Any) -> str:
