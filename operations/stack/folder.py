@@ -14,7 +14,7 @@ from typing import Any
 import filelock
 import psutil  # type: ignore[import-untyped]
 
-from operations.errors import DiskFullError, LockedError
+from operations.errors import DiskFullError, LockedError, UsageError
 
 NEEDED = 700 << 20  # bytes free to start: Kafka's segments, PostgreSQL's WAL, logs
 
@@ -81,4 +81,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def dotenv(variables: Mapping[str, str]) -> str:
     """Return `variables` as lines that both a dotenv reader and `sh` understand."""
-    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
+    return "".join(f"{name}={_quoted(value)}\n" for name, value in sorted(variables.items()))
+
+
+def _quoted(value: str) -> str:
+    """No dotenv reader knows what `sh` makes of an apostrophe, so a folder's name with one gets double quotes."""
+    if "'" not in value:
+        return shlex.quote(value)
+    if set(value) & set('"$`\\'):
+        raise UsageError(f"A folder's name may not have both an apostrophe and one of \" $ ` \\: {value}")
+    return f'"{value}"'

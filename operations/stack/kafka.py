@@ -103,6 +103,9 @@ class KafkaNode:
             "transaction.state.log.num.partitions": 4,
             "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": 1000,
+            # After a SIGKILL the node may register again only when the controller has given up its former self.
+            "broker.session.timeout.ms": 4000,
+            "broker.heartbeat.interval.ms": 1000,
             "log.cleaner.dedupe.buffer.size": 16 << 20,
         }
         return "".join(f"{name}={value}\n" for name, value in settings.items())
