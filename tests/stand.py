@@ -10,6 +10,7 @@ All tests share one stack, so each file takes people of the sample (`systems.sam
             200-299    erasure                 100-149    privacy
             300-399    privacy
             400-799    faults
+            800-999    erasure, again on the same stack
 
 Bad input and permissions need nobody: strangers ask there.
 """
@@ -198,9 +199,7 @@ class Portal:
         key, value, headers = encode(event)
         return await self.send(value, key=key, headers=headers)
 
-    async def send(
-        self, value: bytes | None, *, key: bytes | None, headers: Any, partition: int | None = None
-    ) -> Any:
+    async def send(self, value: bytes | None, *, key: bytes | None, headers: Any, partition: int | None = None) -> Any:
         return await self.producer.send_and_wait(
             submissions(self.name), value, key=key, headers=headers, partition=partition
         )

@@ -76,7 +76,9 @@ async def test_every_invoice_is_there(answered: Answered) -> None:
 
 
 async def test_their_own_words_are_there_and_the_colleague_s_are_named_as_withheld(answered: Answered) -> None:
-    said = [message["body"] for each in answered.answer.records("support_conversations") for message in each["messages"]]
+    said = [
+        message["body"] for each in answered.answer.records("support_conversations") for message in each["messages"]
+    ]
     messages = [message for conversation in CONVERSATIONS for message in conversation.messages]
     own = [message.body for message in messages if message.email in {PERSON.email, None}]
     assert sorted(said) == sorted(own)
@@ -203,3 +205,8 @@ async def test_a_customer_number_finds_the_account(web: Portal, stand: Stand, id
     answer = await fetch(stand.mails(request_id)[str(status.outcome)][0])
     assert answer.records("account")[0]["email"] == person.email
     assert "payment_customer" in answer.categories, "the second wave finds what the first has found for it"
+
+
+async def test_the_mail_names_what_is_withheld_once(answered: Answered, stand: Stand) -> None:
+    (mail,) = stand.mails(answered.status.request_id)["partially_completed"]
+    assert text(mail).count("Support conversations: 1 record not in your copy") == 1
