@@ -12,12 +12,17 @@ import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from stand import DeadLetters, Portal, Stand, stand_from_environment
 
 from operations.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[1] / ".habeas" / "test"
+
+# How long an example takes says nothing on a machine that runs Kafka and PostgreSQL beside it.
+hypothesis.settings.register_profile("habeas", deadline=None)
+hypothesis.settings.load_profile("habeas")
 
 
 class Background:

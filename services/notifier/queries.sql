@@ -20,7 +20,8 @@ WITH due AS (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE notices
-SET state = 'sending', attempts = attempts + 1, lease = $3, lease_until = clock_timestamp() + $4::interval
+SET state = 'sending', attempts = attempts + 1, lease = $3, lease_until = clock_timestamp() + $4::interval,
+    holder = $5
 FROM due
 WHERE (notices.request_id, notices.notice, notices.recipient, notices.ordinal)
     = (due.request_id, due.notice, due.recipient, due.ordinal)
@@ -30,7 +31,8 @@ RETURNING notices.request_id, notices.notice, notices.recipient, notices.ordinal
 -- name: finish
 UPDATE notices
 SET state = done.state, smtp_code = done.code, next_attempt_at = done.next_attempt_at,
-    accepted_at = CASE done.state WHEN 'accepted' THEN done.at END, lease = NULL, lease_until = NULL
+    accepted_at = CASE done.state WHEN 'accepted' THEN done.at END, lease = NULL, lease_until = NULL,
+    holder = NULL
 FROM unnest(
     $1::uuid[], $2::text[], $3::text[], $4::int[], $5::uuid[], $6::text[], $7::int[], $8::timestamptz[], $9::timestamptz[]
 ) AS done (request_id, notice, recipient, ordinal, lease, state, code, at, next_attempt_at)
@@ -46,3 +48,18 @@ WHERE answer_token_sha256 = $1
 
 -- name: waiting
 SELECT count(*) FROM notices WHERE next_attempt_at IS NOT NULL
+
+-- name: be_present
+SELECT pg_advisory_lock($1, $2)
+
+-- name: end_leases_of_the_dead
+UPDATE notices
+SET lease_until = clock_timestamp()
+WHERE holder IS NOT NULL
+    AND lease_until > clock_timestamp()
+    AND NOT EXISTS (
+        SELECT FROM pg_locks
+        WHERE locktype = 'advisory' AND objsubid = 2 AND granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND classid = $1::integer::oid AND objid = notices.holder::oid
+    )

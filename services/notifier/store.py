@@ -14,6 +14,9 @@ from shared.database import Connection, load_queries
 
 _SQL: Final = load_queries(Path(__file__).with_name("queries.sql"))
 
+_PRESENCE: Final = 0x6E6F7469
+"""The first key of the advisory locks by which notifiers show that they are alive ("noti")."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewNotice:
@@ -68,15 +71,26 @@ async def record(connection: Connection, batch: Sequence[NewNotice], now: dateti
 
 
 async def claim(
-    connection: Connection, limit: int, now: datetime, lease: UUID, lease_for: timedelta
+    connection: Connection, limit: int, now: datetime, lease: UUID, lease_for: timedelta, holder: int
 ) -> tuple[Claimed, ...]:
     """Up to `limit` notices that are due, the longest due first. The lease runs by the database's clock, `now` is the
     workflow's. One whose lease has ended is due again: its sender is gone, and its mail may go out twice."""
-    rows = await connection.fetch(_SQL["claim"], now, limit, lease, lease_for)
+    rows = await connection.fetch(_SQL["claim"], now, limit, lease, lease_for, holder)
     return tuple(
         Claimed(_key(row), row["event"], row["recorded_at"], row["attempts"], row["lease"], row["answer_token_sealed"])
         for row in rows
     )
+
+
+async def be_present(connection: Connection, holder: int) -> None:
+    """Says, for as long as `connection` is open, that the process `holder` (a positive 32-bit number) is alive."""
+    await connection.execute(_SQL["be_present"], _PRESENCE, holder)
+
+
+async def end_leases_of_the_dead(connection: Connection) -> int:
+    """A killed process leaves its leases, but not its lock: what it had claimed is due at once. Returns how many."""
+    status = await connection.execute(_SQL["end_leases_of_the_dead"], _PRESENCE)
+    return int(status.rpartition(" ")[2])
 
 
 async def finish(connection: Connection, batch: Sequence[Finished]) -> frozenset[Key]:

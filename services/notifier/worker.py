@@ -1,6 +1,8 @@
 """The sending loop: claim, open, render, deliver, commit at once, say that it is done.
 
-Claims are short and small, so that a mail is out long before its lease ends. Several mails are under way at a time; as
+Claims are short and small, so that a mail is out long before its lease ends. A process shows that it lives by an
+advisory lock, which ends with its connection: what a killed one had claimed is taken over in seconds, and the lease is
+only for one that is stopped and yet connected. Several mails are under way at a time; as
 soon as any is answered for, its outcome is committed together with whatever else was answered meanwhile (a group
 commit), because a mail that SMTP has taken and the table does not know of would be sent twice after a crash.
 """
@@ -9,11 +11,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from secrets import randbelow
+from time import monotonic
 from typing import Final, Protocol, Self
 from uuid import uuid4
 
 import asyncpg
 import structlog
+from asyncpg.pool import PoolConnectionProxy
 
 from habeas.contracts.catalogue import write
 from habeas.contracts.topics import PROGRESS
@@ -32,6 +37,8 @@ LEASE: Final = timedelta(minutes=5)
 """Longer than the slowest mail: connecting, talking and waiting for a free connection each have their time-outs."""
 
 _POLL_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 5.0
+"""Between looks for leases whose process is dead."""
 _TROUBLE: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
@@ -72,6 +79,9 @@ class Worker:
         self._in_flight = in_flight
         self._awake = awake or asyncio.Event()
         self._stopping = False
+        self._holder = randbelow(2**31 - 1) + 1
+        self._presence: PoolConnectionProxy[asyncpg.Record] | None = None
+        self._looked = 0.0
         self._sending: set[asyncio.Task[Finished]] = set()
         self._publishing: set[asyncio.Task[None]] = set()
 
@@ -112,6 +122,7 @@ class Worker:
                     await self._wait()
             await asyncio.gather(*self._publishing, return_exceptions=True)
         finally:
+            await self._leave()
             for task in (*self._sending, *self._publishing):
                 task.cancel()
 
@@ -137,12 +148,32 @@ class Worker:
         room = self._in_flight - len(self._sending)
         if self._stopping or room <= 0:
             return
+        await self._be_present()
         async with self._pool.acquire() as connection:
-            claimed = await store.claim(connection, room, self._clock(), uuid4(), LEASE)
+            if monotonic() - self._looked > _LOOK_SECONDS:
+                self._looked = monotonic()
+                ended = await store.end_leases_of_the_dead(connection)
+                if ended:
+                    _log.warning("notices_of_the_dead", notices=ended)
+            claimed = await store.claim(connection, room, self._clock(), uuid4(), LEASE, self._holder)
         for notice in claimed:
             task = asyncio.create_task(self._send(notice), name="notice")
             task.add_done_callback(lambda _: self._awake.set())
             self._sending.add(task)
+
+    async def _be_present(self) -> None:
+        """Before anything is claimed, and again after the database was away."""
+        if self._presence is None or self._presence.is_closed():
+            await self._leave()
+            connection = await self._pool.acquire()
+            self._presence = connection
+            await store.be_present(connection, self._holder)
+
+    async def _leave(self) -> None:
+        presence, self._presence = self._presence, None
+        if presence is not None:
+            with suppress(*_TROUBLE):
+                await self._pool.release(presence)
 
     async def _send(self, claimed: Claimed) -> Finished:
         now = self._clock()

@@ -18,6 +18,7 @@ from shared.registry import Registry
 from tests.notices.samples import ANSWER, NOW, notice, personal, sealed_event
 
 LEASE = timedelta(minutes=5)
+HOLDER = 7
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ async def test_a_repeated_mail_carries_the_same_link(pool: Pool, keyring: Keyrin
     async with pool.acquire() as connection:
         for number in (1, 2):  # the event comes twice: the second token is forgotten
             await store.record(connection, [new_notice(event, body, person, keyring, bytes_of(number))], NOW)
-            (claimed,) = await store.claim(connection, 1, NOW, uuid4(), timedelta(seconds=-1))
+            (claimed,) = await store.claim(connection, 1, NOW, uuid4(), timedelta(seconds=-1), HOLDER)
             mail = reader.mail(claimed)
             assert mail.personal == person
             assert mail.notice.reference == body.reference
@@ -55,7 +56,7 @@ async def test_a_mail_without_an_answer_has_no_link(pool: Pool, keyring: Keyring
         await store.record(
             connection, [new_notice(sealed_event(keyring, body, person), body, person, keyring, bytes_of(1))], NOW
         )
-        (claimed,) = await store.claim(connection, 1, NOW, uuid4(), LEASE)
+        (claimed,) = await store.claim(connection, 1, NOW, uuid4(), LEASE, HOLDER)
     assert claimed.token_sealed is None
     assert Reader(keys, "https://x").mail(claimed).link is None
 
@@ -76,7 +77,7 @@ async def test_a_row_pasted_to_another_request_does_not_open(pool: Pool, keyring
     other = body.model_copy(update={"request_id": uuid4()})
     async with pool.acquire() as connection:
         await store.record(connection, [new_notice(event, other, person, keyring, bytes_of(1))], NOW)
-        (claimed,) = await store.claim(connection, 1, NOW, uuid4(), LEASE)
+        (claimed,) = await store.claim(connection, 1, NOW, uuid4(), LEASE, HOLDER)
     with pytest.raises(ContractError):
         Reader(keys, "https://x").mail(claimed)
 

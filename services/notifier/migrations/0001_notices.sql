@@ -14,6 +14,7 @@ CREATE TABLE notices (
     next_attempt_at timestamptz,    -- by the workflow's clock
     lease uuid,                     -- the claim that is sending it: whoever lost it can no longer finish it
     lease_until timestamptz,        -- by the database's clock, which nobody advances
+    holder integer,                 -- the process that has the lease: alive as long as it holds its advisory lock
     accepted_at timestamptz,
     smtp_code smallint CHECK (smtp_code BETWEEN 200 AND 599),
 
@@ -23,7 +24,7 @@ CREATE TABLE notices (
 
     PRIMARY KEY (request_id, notice, recipient, ordinal),
     CONSTRAINT leased_while_sending CHECK (
-        (state = 'sending') = (lease IS NOT NULL) AND (lease IS NULL) = (lease_until IS NULL)
+        (state = 'sending') = (lease IS NOT NULL) AND num_nulls(lease, lease_until, holder) IN (0, 3)
     ),
     CONSTRAINT due_until_done CHECK ((state IN ('accepted', 'bounced')) = (next_attempt_at IS NULL)),
     CONSTRAINT accepted_at_a_time CHECK ((state = 'accepted') = (accepted_at IS NOT NULL)),
@@ -35,3 +36,5 @@ CREATE TABLE notices (
 );
 
 CREATE INDEX notices_due ON notices (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
+
+CREATE INDEX notices_holder ON notices (holder) WHERE holder IS NOT NULL;
