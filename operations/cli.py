@@ -13,7 +13,7 @@ import typer
 
 from operations.errors import DiskFullError, OperationsError, is_disk_full
 
-MODULES = ("stack", "set_up", "rules", "contract")
+MODULES = ("stack", "demo", "set_up", "rules", "contract")
 
 
 def build() -> typer.Typer:

@@ -1,0 +1,70 @@
+"""What there is to be seen now: the requests, the processes, and what has happened. Plain values, no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from uuid import UUID
+
+from habeas.contracts.status import StatusChanged
+from operations.programs import SERVICES, SYSTEMS
+from operations.stack.supervisor import State
+
+INFRASTRUCTURE = ("kafka", "postgres", "smtp")
+__all__ = ["INFRASTRUCTURE", "SERVICES", "SYSTEMS", "Event", "Mark", "Row", "Scene", "State"]
+
+
+class Mark(Enum):
+    """What kind of event it is."""
+
+    NOTE = "·"
+    BLOW = "✖"
+    """Something was taken away."""
+    MEND = "✔"
+    """It is back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    seconds: float
+    """Since the start of the demo."""
+    mark: Mark
+    text: str
+
+
+@dataclass(slots=True)
+class Row:
+    """One submission."""
+
+    key: str
+    title: str
+    request_id: UUID | None = None
+    status: StatusChanged | None = None
+    note: str | None = None
+    """In place of a state, where there is no request."""
+
+
+@dataclass(slots=True)
+class Scene:
+    clock: Callable[[], float]
+    """Seconds since the start of the demo."""
+    rows: list[Row]
+    processes: dict[str, State] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+
+    def row(self, key: str) -> Row:
+        return next(row for row in self.rows if row.key == key)
+
+    def take(self, changed: StatusChanged) -> Row | None:
+        """Note a request's new status; returns its row."""
+        for row in self.rows:
+            if row.request_id == changed.request_id:
+                row.status = changed
+                return row
+        return None
+
+    def happened(self, text: str, mark: Mark = Mark.NOTE) -> Event:
+        event = Event(self.clock(), mark, text)
+        self.events.append(event)
+        return event
