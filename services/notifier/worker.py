@@ -9,7 +9,7 @@ commit), because a mail that SMTP has taken and the table does not know of would
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from secrets import randbelow
 from time import monotonic
@@ -18,7 +18,6 @@ from uuid import uuid4
 
 import asyncpg
 import structlog
-from asyncpg.pool import PoolConnectionProxy
 
 from habeas.contracts.catalogue import write
 from habeas.contracts.topics import PROGRESS
@@ -80,7 +79,8 @@ class Worker:
         self._awake = awake or asyncio.Event()
         self._stopping = False
         self._holder = randbelow(2**31 - 1) + 1
-        self._presence: PoolConnectionProxy[asyncpg.Record] | None = None
+        self._presence: Connection | None = None
+        self._presences = AsyncExitStack()
         self._looked = 0.0
         self._sending: set[asyncio.Task[Finished]] = set()
         self._publishing: set[asyncio.Task[None]] = set()
@@ -165,15 +165,14 @@ class Worker:
         """Before anything is claimed, and again after the database was away."""
         if self._presence is None or self._presence.is_closed():
             await self._leave()
-            connection = await self._pool.acquire()
-            self._presence = connection
+            connection = await self._presences.enter_async_context(self._pool.acquire())
             await store.be_present(connection, self._holder)
+            self._presence = connection
 
     async def _leave(self) -> None:
-        presence, self._presence = self._presence, None
-        if presence is not None:
-            with suppress(*_TROUBLE):
-                await self._pool.release(presence)
+        self._presence = None
+        with suppress(*_TROUBLE):
+            await self._presences.aclose()
 
     async def _send(self, claimed: Claimed) -> Finished:
         now = self._clock()

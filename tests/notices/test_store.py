@@ -198,7 +198,7 @@ async def test_the_due_are_found_by_the_index(pool: Pool) -> None:
         )
         await store.record(connection, [new(1), new(2)], NOW)
         await connection.execute("ANALYZE notices")
-        plan = await connection.fetch(f"EXPLAIN {claim}", NOW, 10, uuid4(), LEASE)
+        plan = await connection.fetch(f"EXPLAIN {claim}", NOW, 10, uuid4(), LEASE, HOLDER)
     text = "\n".join(row[0] for row in plan)
     assert "notices_due" in text
     assert "Seq Scan" not in text
