@@ -63,6 +63,8 @@ class Runner(Generic[Resource]):
             max_partition_fetch_bytes=_FETCH,
             max_poll_records=self._tuning.batch,
             fetch_max_wait_ms=100,
+            session_timeout_ms=int(self._tuning.session * 1000),
+            heartbeat_interval_ms=int(self._tuning.session * 1000 / 3),
         )
         consumer.subscribe([topics.tasks(self._system)], listener=_Membership(self._health))
         try:

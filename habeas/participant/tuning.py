@@ -10,6 +10,9 @@ class Tuning:
     """Records taken at once."""
     poll: float = 0.5
     """Seconds one poll waits for records; a stop is noticed within it."""
+    session: float = 6.0
+    """Seconds of silence after which Kafka takes a process for dead and gives its records to another. A process that
+    was killed waits as long when it comes back."""
     tries: int = 5
     """Runs of a function, or of a batch whose store is away, before the process stops to be restarted."""
     first_pause: float = 0.2

@@ -19,6 +19,10 @@ from systems import sample
 
 _CONSENT_TEXT = "newsletter-2023-01"
 
+_ALL_VISITS = """
+    select strftime(visited_at, '%Y-%m-%dT%H:%M:%SZ') as visited_at, account_id, visitor_id, ip, browser, page
+    from read_parquet($files) order by all
+"""
 _VISITS = """
     select strftime(visited_at, '%Y-%m-%dT%H:%M:%SZ') as visited_at, account_id, visitor_id, ip, browser, page
     from read_parquet($files)
@@ -73,19 +77,24 @@ class Warehouse:
                 "autoinstall_known_extensions": "false",
             }
         )
-        self._visits.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for place in (folder, self._visits):
+            place.mkdir(mode=0o700, exist_ok=True)
         for leftover in folder.rglob("*.new"):
             leftover.unlink()
         seeded = folder / "seeded"
         if not seeded.exists():
             self._seed()
-            seeded.touch()
+            seeded.touch(mode=0o600)
 
     def close(self) -> None:
         self._db.close()
 
     def visits(self, person: Person) -> list[dict[str, Any]]:
         return self._rows(_VISITS, files=self._months(), **person.parameters())
+
+    def all_visits(self) -> list[dict[str, Any]]:
+        """What trends are made from: everybody's, the anonymous ones included."""
+        return self._rows(_ALL_VISITS, files=self._months())
 
     def consents(self, person: Person) -> list[dict[str, Any]]:
         return self._rows(
