@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import structlog
 from aiokafka.errors import KafkaError
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from habeas.contracts import ContractError, KeyFile, KeyUnknownError, Message, Reason
 from shared.clock import Clock
@@ -121,7 +121,7 @@ class Consumer:
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception(is_transient),
                 stop=stop_after_delay(self.patience.transient),
-                wait=wait_exponential_jitter(initial=0.05, max=5),
+                wait=wait_random_exponential(multiplier=0.1, max=5),
                 before_sleep=_note_retry,
                 reraise=True,
             ):
