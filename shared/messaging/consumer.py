@@ -201,8 +201,11 @@ class Consumer:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same batch may well succeed in a moment: connections, locks, servers on their way up or down."""
-    return isinstance(
+    """Whether the same batch may well succeed in a moment: connections, locks, servers on their way up or down.
+
+    asyncpg's refusal of a value is an `InterfaceError` and a `ValueError`: that one no time will heal.
+    """
+    return not isinstance(error, ValueError) and isinstance(
         error,
         (
             KafkaError,
