@@ -194,7 +194,9 @@ class Consumer:
             except KeyUnknownError as error:
                 # A rotation may be on its way here. Waiting once per participant and minute keeps a flood bounded.
                 now = time.monotonic()
-                if now >= give_up or self._unknown_kids.get(error.participant, 0.0) > now:
+                if self._unknown_kids.get(error.participant, 0.0) > now:
+                    raise
+                if now >= give_up:
                     self._unknown_kids[error.participant] = now + self.patience.unknown_key_memory
                     raise
                 await asyncio.sleep(0.25)
