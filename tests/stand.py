@@ -175,9 +175,14 @@ class Portal:
     watch: Watch
 
     def submission(
-        self, personal: SubmissionPersonal, right: str = "access", request_id: UUID | None = None, **members: Any
+        self,
+        personal: SubmissionPersonal,
+        right: str = "access",
+        request_id: UUID | None = None,
+        personal_token: str | None = None,
+        **members: Any,
     ) -> CloudEvent:
-        """A submission as an event; `members` override."""
+        """A submission as an event; `members` override, `personal_token` takes the place of the sealed part."""
         now = datetime.now(UTC)
         request_id = request_id or uuid4()
         place = Place(self.name, RequestSubmitted.TYPE, request_id)
@@ -188,7 +193,7 @@ class Portal:
                 "received_at": now,
                 "right": right,
                 "jurisdiction": "DE-BE",
-                "personal": seal_personal(self.keyring, place, personal),
+                "personal": personal_token or seal_personal(self.keyring, place, personal),
                 **members,
             }
         )
