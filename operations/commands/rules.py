@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
     app.command("plan")(show_plan)
 
 
-def show_deadline(  # noqa: PLR0917 - each is an option of the command
+def show_deadline(
     regulation: RegulationOption,
     received: Annotated[
         str,

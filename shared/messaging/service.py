@@ -44,6 +44,9 @@ _FASTSTREAM = logging.getLogger("habeas.faststream")
 _POLL_MS = 5
 """An empty poll of FastStream's batch subscriber sleeps this long again without polling; six hops add up."""
 
+_SESSION_MS = 6_000
+"""How long a killed member keeps its partitions: the least that a broker allows by default."""
+
 _STALLED_AFTER = 60.0
 """Seconds without a poll after which a process is not alive: a handler never takes that long."""
 
@@ -115,6 +118,8 @@ class Service:
             max_partition_fetch_bytes=2 * MESSAGE_LIMIT,
             fetch_max_bytes=8 * DEAD_LETTER_LIMIT,
             fetch_max_wait_ms=250,
+            session_timeout_ms=_SESSION_MS,
+            heartbeat_interval_ms=_SESSION_MS // 3,
             parser=self._parse,
             decoder=_raw,
         )
