@@ -118,7 +118,11 @@ class Stand:
             auto_offset_reset="earliest" if earliest else "latest",
             max_partition_fetch_bytes=2 * DEAD_LETTER_LIMIT,
         )
-        await consumer.start()
+        try:
+            await consumer.start()
+        except BaseException:
+            await consumer.stop()
+            raise
         watch = Watch(consumer)
         task = asyncio.create_task(watch.run())
         try:
@@ -146,15 +150,21 @@ class Watch:
     consumer: AIOKafkaConsumer
     records: list[Any] = field(default_factory=list)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _error: Exception | None = None
 
     async def run(self) -> None:
-        async for record in self.consumer:
+        try:
+            async for record in self.consumer:
+                async with self._news:
+                    self.records.append(record)
+                    self._news.notify_all()
+        except Exception as error:
             async with self._news:
-                self.records.append(record)
+                self._error = error
                 self._news.notify_all()
 
     async def first(self, wanted: Callable[[Any], bool], patience: float = PATIENCE) -> Any:
-        """The first record that is `wanted`, now or later. Raises TimeoutError."""
+        """The first record that is `wanted`, now or later. Raises TimeoutError, or what ended the reading."""
         seen = 0
         async with asyncio.timeout(patience), self._news:
             while True:
@@ -162,6 +172,8 @@ class Watch:
                     if wanted(record):
                         return record
                 seen = len(self.records)
+                if self._error is not None:
+                    raise self._error
                 await self._news.wait()
 
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from stand import DeadLetters, Portal, Stand, Watch, somebody
+from stand import DeadLetters, Portal, Stand, Watch
 from whole_records import ENVELOPE, Spoiled, Wire, check_buried, check_undisturbed, id_for, put, quiet
 
 from habeas.contracts import Keyring, Place
@@ -237,14 +237,14 @@ async def behind_is_handled(billing: Billing, task: TaskAssigned, operators: Dea
 async def test_an_early_answer_waits_for_its_plan(
     web: Portal, billing: Billing, finished: TaskAssigned, operators: DeadLetters
 ) -> None:
-    """Task ids are made from the request, so an answer can be there before anybody has asked."""
+    """Whoever knows how task ids are made can answer before anybody has asked; billing's own answer comes second."""
     request_id = uuid4()
-    stolen = billing.result(request_id, uuid4())
-    place = await billing.put(stolen, partition=0)
+    early = billing.result(request_id, uuid5(request_id, "billing/1"), outcome="refused")
+    place = await billing.put(early, partition=0)
     await behind_is_handled(billing, finished, operators)
-    await web.publish(web.submission(somebody("early@example.org"), notify_by="portal", request_id=request_id))
+    await web.publish(quiet(web, request_id))
     status = await web.closed(request_id)
-    assert {each.system: each.outcome for each in status.systems}["billing"] == "nothing_held"
+    assert {each.system: each.outcome for each in status.systems}["billing"] == "refused"
     assert not operators.has(place)
 
 
