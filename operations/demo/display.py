@@ -16,17 +16,22 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from habeas.contracts.status import StatusChanged, SystemStatus
+from habeas.contracts.status import StatusChanged, SubmissionRejected, SystemStatus
 from operations.demo.scene import INFRASTRUCTURE, SERVICES, SYSTEMS, Event, Mark, Row, Scene, State
 
-_SHOWN_EVENTS = 9
+_MOST_EVENTS = 14
+_LINES_BESIDE_EVENTS = 20
+_STRIP = (16, 18, 19, 18)
+"""Columns that the longest entries of the strip need."""
+_WIDE = 98
+"""Columns from which the due date has one of its own."""
 
 _PROCESS = {
     State.READY: ("●", "ready", "green"),
-    State.STARTING: ("◌", "starting", "yellow"),
-    State.RESTARTING: ("✖", "killed", "bold red"),
+    State.STARTING: ("◌", "starts", "yellow"),
+    State.RESTARTING: ("✖", "down", "bold red"),
     State.STOPPED: ("■", "stopped", "bold red"),
-    State.NOT_READY: ("○", "not ready", "yellow"),
+    State.NOT_READY: ("○", "unready", "yellow"),
 }
 _ABSENT = ("·", "not yet", "dim")
 
@@ -34,7 +39,7 @@ _SYSTEM = {
     "waiting": ("◌", "waiting", "dim"),
     "asked": ("◔", "asked", "yellow"),
     "working": ("◑", "working", "cyan"),
-    "excluded": ("–", "not asked", "dim"),
+    "excluded": ("–", "unasked", "dim"),
 }
 _FINISHED = {
     "completed": ("●", "done", "green"),
@@ -47,6 +52,7 @@ _STATE = {
     "in_review": ("▲", "bold red"),
     "closed": ("●", "bold green"),
 }
+_OUTCOME = {"partially_completed": "completed in part"}
 _MARK = {Mark.NOTE: "cyan", Mark.BLOW: "bold red", Mark.MEND: "bold green"}
 
 
@@ -67,6 +73,9 @@ class Display:
     def changed(self, status: StatusChanged) -> None:
         self._scene.take(status)
 
+    def refused(self, refusal: SubmissionRejected) -> None:
+        self._scene.refuse(refusal)
+
 
 class Plain(Display):
     """A line for each event and each change of a request."""
@@ -79,20 +88,28 @@ class Plain(Display):
         if row is not None:
             self._console.print(status_line(self._scene.clock(), row, status), soft_wrap=True)
 
+    def refused(self, refusal: SubmissionRejected) -> None:
+        row = self._scene.refuse(refusal)
+        self._console.print(_line(self._scene.clock(), f"  {row.title}: rejected, {row.refusal}"), soft_wrap=True)
+
 
 class Animated(Display):
     @contextmanager
     def showing(self) -> Iterator[None]:
-        with Live(get_renderable=lambda: picture(self._scene), console=self._console, refresh_per_second=8):
+        def draw() -> RenderableType:
+            return picture(self._scene, *self._console.size)
+
+        with Live(get_renderable=draw, console=self._console, refresh_per_second=8):
             yield
 
 
-def picture(scene: Scene) -> RenderableType:
-    """The whole scene, for about 80 columns and more."""
-    events = scene.events[-_SHOWN_EVENTS:]
-    lines = [event_line(event) for event in events] + [Text()] * (_SHOWN_EVENTS - len(events))
+def picture(scene: Scene, width: int = 110, height: int = 40) -> RenderableType:
+    """The whole scene; from 80 columns and 24 lines on nothing of it is cut off."""
+    room = max(2, min(_MOST_EVENTS, height - _LINES_BESIDE_EVENTS))
+    events = scene.events[-room:]
+    lines = [event_line(event) for event in events] + [Text()] * (room - len(events))
     return Panel(
-        Group(_strip(scene), Padding(_matrix(scene), (1, 0)), *lines),
+        Group(_strip(scene), Padding(_matrix(scene, width >= _WIDE), (1, 0)), *lines),
         title="[bold]Habeas[/] demo, the people in it are invented",
         title_align="left",
         subtitle=f"{scene.clock():.1f} s",
@@ -105,7 +122,10 @@ def picture(scene: Scene) -> RenderableType:
 
 def event_line(event: Event) -> Text:
     return Text.assemble(
-        (f"{event.seconds:6.1f} s ", "dim"), (f"{event.mark.value} {event.text}", _MARK[event.mark]), overflow="fold"
+        (f"{event.seconds:6.1f} s ", "dim"),
+        (f"{event.mark.value} {event.text}", _MARK[event.mark]),
+        no_wrap=True,
+        overflow="ellipsis",
     )
 
 
@@ -114,11 +134,17 @@ def status_line(seconds: float, row: Row, status: StatusChanged) -> Text:
     systems = ", ".join(f"{each.system} {_system(each)[1]}" for each in status.systems)
     outcome = f": {_words(status.outcome)}" if status.outcome else ""
     line = f"  {row.title} {status.reference} {_words(status.state)}{outcome}{f' ({systems})' if systems else ''}"
-    return Text.assemble((f"{seconds:6.1f} s ", "dim"), line)
+    return _line(seconds, line)
+
+
+def _line(seconds: float, text: str) -> Text:
+    return Text.assemble((f"{seconds:6.1f} s ", "dim"), text)
 
 
 def _strip(scene: Scene) -> Table:
-    grid = Table.grid(padding=(0, 2))
+    grid = Table.grid(expand=True, padding=(0, 1, 0, 0))
+    for width in _STRIP:
+        grid.add_column(ratio=width, no_wrap=True)
     for names in (INFRASTRUCTURE, SERVICES):
         grid.add_row(*(_process(name, scene.processes.get(name)) for name in names))
     return grid
@@ -130,33 +156,37 @@ def _process(name: str, state: State | None) -> Text:
     return Text.assemble((f"{symbol} {name}", style), (f" {word}" if state not in (None, State.READY) else "", style))
 
 
-def _matrix(scene: Scene) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, expand=True, show_edge=False)
-    table.add_column("request", ratio=5, min_width=17)
-    table.add_column("state", ratio=4, min_width=14)
+def _matrix(scene: Scene, wide: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, expand=True, show_edge=False)
+    table.add_column("request", ratio=17, min_width=17)
+    table.add_column("state", ratio=17, min_width=17)
     for name in SYSTEMS:
-        symbol, word, style = _PROCESS.get(scene.processes.get(name, State.READY), _ABSENT)
-        if name not in scene.processes:
-            symbol, word, style = _ABSENT
-        table.add_column(Text.assemble((name, "bold"), "\n", (f"{symbol} {word}", style)), ratio=3, min_width=9)
-    table.add_column("due", ratio=3, min_width=10)
+        state = scene.processes.get(name)
+        symbol, word, style = _ABSENT if state is None else _PROCESS[state]
+        table.add_column(Text.assemble((name, "bold"), "\n", (f"{symbol} {word}", style)), ratio=10, min_width=9)
+    if wide:
+        table.add_column("due", ratio=10, min_width=10)
     for row in scene.rows:
-        table.add_row(*_cells(row))
+        table.add_row(*_cells(row, wide))
     return table
 
 
-def _cells(row: Row) -> list[Text]:
+def _cells(row: Row, wide: bool) -> list[Text]:
     status = row.status
-    reference = status.reference if status else ""
-    title = Text.assemble((row.title, "bold"), "\n", (reference, "dim"))
+    title = Text.assemble((row.title, "bold"), "\n", (status.reference if status else "", "dim"))
     if status is None:
-        return [title, Text(row.note or "·", style="bold red" if row.note else "dim")]
+        return [title, Text(f"✖ rejected\n{row.refusal}", "bold red") if row.refusal else Text("·", "dim")]
     symbol, style = _STATE.get(str(status.state), ("?", "yellow"))
-    outcome = _words(status.outcome) if status.outcome else ""
-    state = Text.assemble((f"{symbol} {_words(status.state)}", style), "\n", (outcome, "green"))
+    due = Text(status.due.on.isoformat() if status.due else "")
+    second = Text(_outcome(status), "green") if status.outcome or wide else Text(f"due {due}" if due else "", "dim")
+    state = Text.assemble((f"{symbol} {_words(status.state)}", style), "\n", second)
     by_name = {each.system: each for each in status.systems}
     systems = [_cell(by_name[name]) if name in by_name else Text() for name in SYSTEMS]
-    return [title, state, *systems, Text(status.due.on.isoformat() if status.due else "")]
+    return [title, state, *systems, *([due] if wide else [])]
+
+
+def _outcome(status: StatusChanged) -> str:
+    return _OUTCOME.get(str(status.outcome), _words(status.outcome)) if status.outcome else ""
 
 
 def _cell(system: SystemStatus) -> Text:

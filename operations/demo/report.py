@@ -51,7 +51,7 @@ def tell(console: Console, results: Results, root: Path) -> None:
         _headed(console, title, _files(copy))
         if key == LATER:
             console.print(_left(copy))
-    _headed(console, "The malformed submission", _refusal(results))
+    _headed(console, "What became of the malformed submission", _refusal(results))
 
 
 def verdict(console: Console, results: Results, checks: Sequence[Check], root: Path) -> int:

@@ -87,7 +87,8 @@ class Demo:
         self.blows.killed = self.stack.processes[VICTIM].pid
         self.stack.kill(VICTIM)
         self.display.happened(f"killed {VICTIM} with SIGKILL (pid {self.blows.killed})", Mark.BLOW)
-        await self._submit(portal, UNKNOWN, "all the same")
+        await self.stack.processes[VICTIM].wait_until(lambda process: process.pid != self.blows.killed)
+        await self._submit(portal, UNKNOWN, f"with no {VICTIM} there")
         await self._see_work_pile_up()
         await self.stack.wait_ready(VICTIM, attempts=5)
         self.blows.back = self.stack.processes[VICTIM].pid
@@ -101,7 +102,7 @@ class Demo:
         self.display.happened(f"started {SLEEPER} (pid {self.stack.processes[SLEEPER].pid})", Mark.MEND)
 
         await self.board.until(lambda: self._closed(ERASURE), "the erasure to close")
-        await self._submit(portal, LATER, "by the person who was erased")
+        await self._submit(portal, LATER, "by the person just erased")
         await self.board.until(lambda: all(self._closed(ask.key) for ask in ASKS), "every request to close")
         await self.board.until(self._refusal_is_told, "the refusal of the malformed submission")
 
@@ -115,7 +116,7 @@ class Demo:
         async with httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}) as http:
             (await http.put(url, json={"delay_ms": milliseconds})).raise_for_status()
         pace = f"takes {milliseconds} ms for each call" if milliseconds else "answers promptly again"
-        self.display.happened(f"the payment processor {pace}")
+        self.display.happened(f"the payment {PROCESSOR} {pace}")
 
     async def _submit(self, portal: Portal, key: str, remark: str = "") -> None:
         ask, request_id = BY_KEY[key], uuid4()
@@ -238,7 +239,7 @@ async def run(console: Console, root: Path, *, keep: bool, plain: bool, began: f
     rows.insert(-1, Row(MALFORMED, scenario.MALFORMED_TITLE))
     scene = Scene(lambda: monotonic() - began, rows)
     display = (Plain if plain else Animated)(console, scene)
-    board = Board(on_status=display.changed)
+    board = Board(on_status=display.changed, on_refused=display.refused)
 
     def on_change(process: Process) -> None:
         scene.processes[process.name] = process.state
@@ -257,9 +258,6 @@ async def run(console: Console, root: Path, *, keep: bool, plain: bool, began: f
                     await demo.play(portal)
                 except StalledError as error:
                     demo.troubles.append(f"waited in vain for {error.awaited}")
-                refused = board.rejected.get(demo.refused_id) if demo.refused_id else None
-                if refused:
-                    scene.row(MALFORMED).note = "✖ rejected"
                 results = await demo.results()
             marks.append(monotonic())
             display.happened("stopping everything")

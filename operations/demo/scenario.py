@@ -28,6 +28,7 @@ class Ask:
 
     key: str
     title: str
+    """At most 17 characters: a column's width."""
     right: Right
     outcome: RequestOutcome
     systems: Mapping[str, str]
@@ -60,7 +61,7 @@ ASKS: tuple[Ask, ...] = (
     Ask(ERASURE, "erasure", Right.ERASURE, RequestOutcome.PARTIALLY_COMPLETED, ALL_ASKED, LEAVER),
     Ask(
         UNKNOWN,
-        "access, unknown person",
+        "stranger's access",
         Right.ACCESS,
         RequestOutcome.NOTHING_HELD,
         {
@@ -72,7 +73,7 @@ ASKS: tuple[Ask, ...] = (
     ),
     Ask(
         LATER,
-        "access, once erased",
+        "access afterwards",
         Right.ACCESS,
         RequestOutcome.COMPLETED,
         {
@@ -86,7 +87,7 @@ ASKS: tuple[Ask, ...] = (
 )
 BY_KEY: Mapping[str, Ask] = {ask.key: ask for ask in ASKS}
 
-MALFORMED_TITLE = "malformed submission"
+MALFORMED_TITLE = "malformed"
 MALFORMED_VALUE = b'{"request_id": "here the portal'
 MALFORMED_REASON = "not_json"
 

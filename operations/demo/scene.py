@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from uuid import UUID
 
-from habeas.contracts.status import StatusChanged
+from habeas.contracts.status import StatusChanged, SubmissionRejected
+from operations.demo.scenario import MALFORMED
 from operations.programs import SERVICES, SYSTEMS
 from operations.stack.supervisor import State
 
-INFRASTRUCTURE = ("kafka", "postgres", "smtp")
+INFRASTRUCTURE = ("kafka", "postgres", "processor", "smtp")
 __all__ = ["INFRASTRUCTURE", "SERVICES", "SYSTEMS", "Event", "Mark", "Row", "Scene", "State"]
 
 
@@ -41,8 +42,8 @@ class Row:
     title: str
     request_id: UUID | None = None
     status: StatusChanged | None = None
-    note: str | None = None
-    """In place of a state, where there is no request."""
+    refusal: str | None = None
+    """The code of the error for which it was refused."""
 
 
 @dataclass(slots=True)
@@ -55,6 +56,12 @@ class Scene:
 
     def row(self, key: str) -> Row:
         return next(row for row in self.rows if row.key == key)
+
+    def refuse(self, refusal: SubmissionRejected) -> Row:
+        """Note that the submission that makes no request was refused."""
+        row = self.row(MALFORMED)
+        row.refusal = ", ".join(str(error.code) for error in refusal.errors)
+        return row
 
     def take(self, changed: StatusChanged) -> Row | None:
         """Note a request's new status; returns its row."""

@@ -50,6 +50,7 @@ class Board:
     summaries: dict[tuple[UUID, str], tuple[SummaryItem, ...]] = field(default_factory=dict)
     """By request and system: what it says it did. Stands in clear; the records themselves are sealed for others."""
     on_status: Callable[[StatusChanged], None] = lambda _: None
+    on_refused: Callable[[SubmissionRejected], None] = lambda _: None
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _fault: Exception | None = None
 
@@ -69,6 +70,7 @@ class Board:
         elif ce_type == SubmissionRejected.TYPE:
             refusal = read(event, SubmissionRejected)
             self.rejected[refusal.ce_id] = refusal
+            self.on_refused(refusal)
         elif ce_type == TaskFinished.TYPE:
             finished = read(event, TaskFinished)
             self.summaries[finished.request_id, finished.system] = finished.summary
