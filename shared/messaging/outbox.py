@@ -55,17 +55,24 @@ Repair = Callable[[Connection, Sequence[Outgoing]], Awaitable[Sequence[Outgoing]
 """Given records that were sent late: what must be said again, so that a compacted topic ends with the newest word."""
 
 
-async def _nothing_to_repair(_connection: Connection, _sent: Sequence[Outgoing]) -> Sequence[Outgoing]:
+async def nothing_to_repair(_connection: Connection, _sent: Sequence[Outgoing]) -> Sequence[Outgoing]:
     return ()
 
 
 class Outbox:
     """Writes, sends, sweeps. `client` are aiokafka's connection options."""
 
-    def __init__(self, pool: Pool, client: dict[str, Any], repair: Repair = _nothing_to_repair) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        client: dict[str, Any],
+        repair: Repair = nothing_to_repair,
+        send_timeout: timedelta = SEND_TIMEOUT,
+    ) -> None:
         self._pool = pool
         self._client = client
         self._repair = repair
+        self._send_timeout = send_timeout
         self._producer: AIOKafkaProducer | None = None
         self._renewing = asyncio.Lock()
         self._sweeper: asyncio.Task[None] | None = None
@@ -112,7 +119,7 @@ class Outbox:
     async def sweep(self) -> int:
         """Sends what others left behind. Returns how many rows."""
         async with self._pool.acquire() as connection, connection.transaction():
-            rows = await connection.fetch(_SQL["claim_stale"], SEND_TIMEOUT, _SWEEP_BATCH)
+            rows = await connection.fetch(_SQL["claim_stale"], self._send_timeout, _SWEEP_BATCH)
             if not rows:
                 return 0
             records = [
@@ -127,40 +134,39 @@ class Outbox:
 
     async def stale(self) -> int:
         """How many rows wait for a sweeper: more than none for long means that Kafka refuses them."""
-        return int(await self._pool.fetchval(_SQL["count_stale"], SEND_TIMEOUT))
+        return int(await self._pool.fetchval(_SQL["count_stale"], self._send_timeout))
 
     async def _say_again(self, connection: Connection, sent: Sequence[Outgoing]) -> None:
         await self.write(connection, await self._repair(connection, sent))
 
     async def _send(self, records: Sequence[Outgoing]) -> list[Outgoing]:
-        """Those that the broker has confirmed."""
+        """Those that the broker has confirmed.
+
+        Topics side by side, each in its order: one that is missing or denied holds up no other.
+        """
         producer = self._producer
         if producer is None:
             return []
-        results: list[Any] = []
-        try:
-            async with asyncio.timeout(SEND_TIMEOUT.total_seconds() * 0.6):
-                pending = [
-                    await producer.send(
-                        record.topic, record.value, key=str(record.key).encode(), headers=list(record.headers)
-                    )
-                    for record in records
-                ]
-                results = await asyncio.gather(*pending, return_exceptions=True)
-        except (KafkaError, TimeoutError) as error:
+        by_topic: dict[str, list[Outgoing]] = {}
+        for record in records:
+            by_topic.setdefault(record.topic, []).append(record)
+        confirmed: set[UUID] = set()
+        tasks = {
+            asyncio.create_task(_send_in_order(producer, batch, confirmed)): topic for topic, batch in by_topic.items()
+        }
+        done, late = await asyncio.wait(tasks, timeout=self._send_timeout.total_seconds() * 0.6)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        for task in (*done, *late):
+            error = TimeoutError() if task.cancelled() else task.exception()
+            if error is not None:
+                METRICS.outbox_failures.inc()
+                _log.warning("outbox_send_failed", topic=tasks[task], error=type(error).__name__)
+        if len(confirmed) < len(records):
             # An idempotent producer never expires its batches (aiokafka #1017): only a new one gets past them.
-            _log.warning("outbox_send_failed", error=type(error).__name__, records=len(records))
-            METRICS.outbox_failures.inc()
             await self._renew(producer)
-            return []
-        failed = [result for result in results if isinstance(result, BaseException)]
-        if failed:
-            METRICS.outbox_failures.inc()
-            _log.warning("outbox_send_failed", error=type(failed[0]).__name__, records=len(failed))
-            await self._renew(producer)
-        return [
-            record for record, result in zip(records, results, strict=True) if not isinstance(result, BaseException)
-        ]
+        return [record for record in records if record.id in confirmed]
 
     async def _renew(self, broken: AIOKafkaProducer) -> None:
         async with self._renewing:
@@ -207,6 +213,35 @@ class Outbox:
                 raise
             except Exception as error:  # the sweeper must outlive whatever happens to Kafka and PostgreSQL
                 _log.warning("outbox_sweep_failed", error=type(error).__name__)
+
+
+async def _send_in_order(producer: AIOKafkaProducer, records: Sequence[Outgoing], confirmed: set[UUID]) -> None:
+    """One topic's records. Those that the broker has are noted in `confirmed`; then the last trouble is raised."""
+    pending: list[asyncio.Future[Any]] = []
+    trouble: BaseException | None = None
+    for record in records:
+        try:
+            future = await producer.send(
+                record.topic, record.value, key=str(record.key).encode(), headers=list(record.headers)
+            )
+        except KafkaError as error:
+            trouble = error
+        else:
+            future.add_done_callback(_noting(record.id, confirmed))
+            pending.append(future)
+    for result in await asyncio.gather(*pending, return_exceptions=True):
+        if isinstance(result, BaseException):
+            trouble = result
+    if trouble is not None:
+        raise trouble
+
+
+def _noting(record_id: UUID, confirmed: set[UUID]) -> Callable[[asyncio.Future[Any]], None]:
+    def note(future: asyncio.Future[Any]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            confirmed.add(record_id)
+
+    return note
 
 
 def _pack(headers: tuple[tuple[str, bytes], ...]) -> bytes:

@@ -31,7 +31,7 @@ from shared.clock import Clock, system_clock
 from shared.database import Pool, create_pool
 from shared.loop import run_loop
 from shared.messaging.consumer import Consumer, ExhaustedError, Route, Settle, nothing_to_settle
-from shared.messaging.outbox import Outbox, Repair
+from shared.messaging.outbox import Outbox, Repair, nothing_to_repair
 from shared.registry import Registry, load_registry
 from shared.settings import ServiceSettings, load
 from shared.telemetry import METRICS, configure_logging, exposition
@@ -74,7 +74,7 @@ class Parts:
     routes: Sequence[Route]
     settle: Settle = nothing_to_settle
     on_refused: Settle = nothing_to_settle
-    repair: Repair | None = None
+    repair: Repair = nothing_to_repair
     pages: Callable[[web.Application], None] | None = None
     """Adds the service's own routes to its HTTP server."""
     beside: Callable[[Consumer], AbstractAsyncContextManager[object]] | None = None
@@ -89,7 +89,7 @@ class Service:
         self._settings = context.settings
         self._kafka = kafka
         client = kafka.client_options()
-        self.outbox = Outbox(context.pool, client, *([parts.repair] if parts.repair else []))
+        self.outbox = Outbox(context.pool, client, parts.repair)
         self.consumer = Consumer(
             name, parts.routes, context.pool, self.outbox, context.keys, context.clock, parts.settle, parts.on_refused
         )
