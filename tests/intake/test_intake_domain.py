@@ -1,0 +1,195 @@
+"""What a submission becomes: by table, and by property."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from habeas.contracts.submission import Details, Identity, Period, Requester, SubmissionPersonal
+from habeas.contracts.vocabulary import Relationship, Right
+from services.intake.domain import CARRIED_OUT, CLOCK_TOLERANCE, in_future, is_proven, open_request, reference
+from shared.events import Decision
+from shared.law.deadline import strictest_deadline
+from tests.core.workbench import NOW, REGISTRY
+from tests.intake.samples import PROVEN, RECEIVED, identity, person, proof, submission
+
+WEB, HELPDESK = REGISTRY.portals["web"], REGISTRY.portals["helpdesk"]
+
+
+def opening(personal: SubmissionPersonal = PROVEN, portal: Any = WEB, **members: Any) -> Any:
+    return open_request(submission(**members), personal, portal=portal, registry=REGISTRY, now=NOW)
+
+
+@pytest.mark.parametrize("right", sorted(CARRIED_OUT))
+def test_what_runs_by_itself_is_accepted(right: Right) -> None:
+    found = opening(right=right)
+    assert (found.decision, found.reason, found.regulation) == (Decision.ACCEPTED, None, "eu-gdpr")
+
+
+@pytest.mark.parametrize(
+    ("members", "personal", "code"),
+    [
+        ({"right": "seance"}, PROVEN, "right_not_classified"),
+        ({"right": "unclassified"}, PROVEN, "right_not_classified"),
+        *(
+            ({"right": right}, PROVEN, "right_not_automated")
+            for right in Right
+            if right not in CARRIED_OUT and right is not Right.UNCLASSIFIED
+        ),
+        ({"jurisdiction": None}, PROVEN, "regulation_unknown"),
+        ({"jurisdiction": "US-CA"}, PROVEN, "regulation_unknown"),
+        ({"jurisdiction": "Atlantis"}, PROVEN, "regulation_unknown"),
+        ({"regulation": "xx-law"}, PROVEN, "regulation_unknown"),
+        *(
+            ({}, person(identity(shown=proof()), requester=Requester(relationship=word)), "acts_for_another")
+            for word in (*(word for word in Relationship if word is not Relationship.SELF), "neighbour")
+        ),
+        *(
+            ({}, person(identity(shown=proof()), details=details), "scope_limited")
+            for details in (
+                Details(categories=("invoices",)),
+                Details(purposes=("billing",)),
+                Details(period=Period(start=NOW)),
+                Details(period=Period()),
+            )
+        ),
+        # A person looks at it before its identity matters.
+        ({"right": "seance"}, person(identity()), "right_not_classified"),
+        # The first thing that is unclear is told.
+        ({"right": "seance", "jurisdiction": "US"}, PROVEN, "right_not_classified"),
+        ({"right": "rectification", "jurisdiction": "US"}, PROVEN, "regulation_unknown"),
+    ],
+)
+def test_what_is_unclear_is_never_refused(members: dict[str, Any], personal: SubmissionPersonal, code: str) -> None:
+    found = opening(personal, **members)
+    assert (found.decision, found.reason.code) == (Decision.TRIAGE, code)
+    zone = REGISTRY.controller.time_zone
+    assert found.due == strictest_deadline(RECEIVED, place=REGISTRY.controller.place, time_zone=zone)
+
+
+def test_a_regulation_that_is_named_needs_no_place() -> None:
+    assert opening(regulation="eu-gdpr", jurisdiction=None).decision is Decision.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    "identities",
+    [
+        (),
+        (identity(),),
+        (identity(shown=proof("knows_the_cat")),),
+        (identity(shown=proof("id_document")),),  # trusted from the help desk alone
+        (identity(shown=proof(level="vague")),),
+        (identity(shown=proof(at=NOW + timedelta(minutes=6))),),
+    ],
+)
+def test_nobody_proven_is_refused_and_nothing_unproven_kept(identities: tuple[Identity, ...]) -> None:
+    found = opening(person(*identities))
+    assert (found.decision, found.reason.code) == (Decision.REFUSED, "identity_not_established")
+    assert found.personal.subject.identities == ()
+
+
+def test_one_proven_identity_is_enough_and_only_it_goes_on() -> None:
+    shown = identity("acc-1", "account_id", proof())
+    found = opening(person(identity("someone@else.example"), shown, identity("x", "visitor_id", proof("guess"))))
+    assert found.decision is Decision.ACCEPTED
+    assert found.personal.subject.identities == (shown,)
+    assert found.personal.subject.name == "Ana"
+
+
+def test_what_was_said_travels_on_unchanged() -> None:
+    personal = person(identity(shown=proof()), details=Details(statement="all of it"))
+    found = opening(personal)
+    assert (found.personal.requester, found.personal.details) == (personal.requester, personal.details)
+    assert found.personal.deliver_to == personal.deliver_to
+
+
+@pytest.mark.parametrize(
+    ("portal", "method", "level", "at", "expected"),
+    [
+        (WEB, "portal_login", "low", NOW, True),
+        (WEB, "portal_login", "high", NOW - timedelta(days=400), True),
+        (WEB, "portal_login", "low", NOW + CLOCK_TOLERANCE, True),
+        (WEB, "portal_login", "low", NOW + CLOCK_TOLERANCE + timedelta(microseconds=1), False),
+        (WEB, "portal_login", "unheard_of", NOW, False),
+        (WEB, "id_document", "high", NOW, False),
+        (HELPDESK, "id_document", "low", NOW, True),
+    ],
+)
+def test_whose_word_is_taken(portal: Any, method: str, level: str, at: datetime, expected: bool) -> None:
+    assert is_proven(identity(shown=proof(method, level, at)), portal, NOW) is expected
+
+
+@pytest.mark.parametrize(("level", "expected"), [("low", False), ("substantial", True), ("high", True)])
+def test_the_lowest_level_a_portal_is_believed_at(level: str, expected: bool) -> None:
+    strict = WEB.model_copy(update={"trusted": {"portal_login": "substantial"}})
+    assert is_proven(identity(shown=proof(level=level)), strict, NOW) is expected
+
+
+def test_without_a_proof_nothing_is_proven() -> None:
+    assert not is_proven(identity(), WEB, NOW)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "expected"),
+    [(timedelta(days=-9000), False), (CLOCK_TOLERANCE, False), (CLOCK_TOLERANCE + timedelta(microseconds=1), True)],
+)
+def test_the_clock_of_the_law_does_not_start_ahead(ahead: timedelta, expected: bool) -> None:
+    assert in_future(submission(received_at=NOW + ahead), NOW) is expected
+
+
+@pytest.mark.parametrize(
+    ("received", "on"),
+    [
+        ("2026-03-02T09:16:10Z", date(2026, 4, 2)),
+        ("2026-03-03T09:16:10Z", date(2026, 4, 7)),  # 3 April is Good Friday, 6 April Easter Monday
+        ("2026-03-02T22:59:59Z", date(2026, 4, 2)),
+        ("2026-03-02T23:00:00Z", date(2026, 4, 7)),  # already 3 March in Berlin
+        ("2026-01-30T12:00:00Z", date(2026, 3, 2)),  # no 30 February: the 28th, a Saturday
+        ("2026-02-08T12:00:00Z", date(2026, 3, 9)),  # 8 March is a holiday of Berlin, and a Sunday
+    ],
+)
+def test_a_calendar_month_with_the_controllers_holidays(received: str, on: date) -> None:
+    found = opening(received_at=datetime.fromisoformat(received))
+    assert found.due.on == on
+    assert found.due.at == found.due.original_at
+
+
+@given(
+    st.datetimes(datetime(1970, 1, 2), datetime(2026, 3, 2), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.sampled_from([*Right, "seance"]),
+    st.sampled_from([None, "DE-BE", "FR", "US", "ZZ"]),
+    st.booleans(),
+)
+def test_every_submission_is_decided_and_due(at: datetime, right: str, place: str | None, proven: bool) -> None:
+    personal = person(identity(shown=proof() if proven else None))
+    found = opening(personal, received_at=at, right=right, jurisdiction=place)
+    assert (found.reason is None) == (found.decision is Decision.ACCEPTED)
+    assert found.due.at > at
+    assert all(each.proof is not None for each in found.personal.subject.identities)
+
+
+def test_references_of_many_numbers_are_unique_and_well_formed() -> None:
+    numbers = range(100_000)
+    references = [reference(number) for number in numbers]
+    assert len(set(references)) == len(numbers)
+    assert {len(each) for each in references} == {12}
+    assert set("".join(each[3:7] + each[8:] for each in references)) == set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+    assert {(each[:3], each[7]) for each in references} == {("HB-", "-")}
+
+
+@given(st.integers(0, 2**40 - 1), st.integers(0, 2**40 - 1))
+def test_no_two_numbers_share_a_reference(one: int, other: int) -> None:
+    assert (reference(one) == reference(other)) == (one == other)
+
+
+def test_a_reference_does_not_count() -> None:
+    """Neighbours differ all over, so nobody can name the next request, or tell how many there are."""
+    differing = [
+        sum(a != b for a, b in zip(reference(number), reference(number + 1), strict=True)) for number in range(2000)
+    ]
+    assert sum(differing) / len(differing) > 6
+    drawn = [reference(number) for number in range(64)]
+    assert drawn != sorted(drawn)
+    assert drawn != sorted(drawn, reverse=True)

@@ -1,0 +1,128 @@
+"""Intake's table on real PostgreSQL."""
+
+import asyncio
+import random
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from services.intake import store
+from services.intake.domain import reference
+from services.intake.store import Known, NewRequest
+from shared.database import Pool
+from shared.events import Decision
+from tests.core.plans import explain, indexes, scanned
+from tests.core.workbench import NOW
+from tests.stack_database import Database
+
+
+@pytest.fixture
+async def pool(database: Database) -> Pool:
+    return await database.pool("intake")
+
+
+def new(number: int = 1, **members: Any) -> NewRequest:
+    known = Known("web", bytes(32), "services/1")
+    made = NewRequest(UUID(int=number), reference(number), known, Decision.ACCEPTED, None, NOW, NOW)
+    return replace(made, **members)
+
+
+async def test_the_first_insert_counts(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        assert await store.insert(connection, [new(1), new(2)]) == {UUID(int=1), UUID(int=2)}
+        other = new(1, reference=reference(9), known=Known("helpdesk", b"x" * 32, "services/2"))
+        assert await store.insert(connection, [other, new(3)]) == {UUID(int=3)}
+        found = await store.known(connection, [UUID(int=1), UUID(int=4)])
+    assert found == {UUID(int=1): Known("web", bytes(32), "services/1")}
+
+
+async def test_the_same_id_twice_in_one_statement_is_one(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        assert await store.insert(connection, [new(1), new(1, reference=reference(2))]) == {UUID(int=1)}
+        assert await store.insert(connection, []) == set()
+
+
+async def test_two_processes_open_the_same_request_once(pool: Pool) -> None:
+    """The second waits for the first to commit, and then sees what it knows."""
+    first = await pool.acquire()
+    transaction = first.transaction()
+    await transaction.start()
+    assert await store.insert(first, [new(1)]) == {UUID(int=1)}
+
+    async def second() -> tuple[frozenset[UUID], Any]:
+        async with pool.acquire() as connection, connection.transaction():
+            inserted = await store.insert(connection, [new(1, reference=reference(2))])
+            return inserted, await store.known(connection, [UUID(int=1)])
+
+    waiting = asyncio.create_task(second())
+    while not await pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        assert not waiting.done()
+    await transaction.commit()
+    inserted, known = await waiting
+    await pool.release(first)
+    assert inserted == set()
+    assert known.keys() == {UUID(int=1)}
+
+
+async def test_shuffled_batches_at_once_do_not_deadlock(pool: Pool) -> None:
+    requests = [new(number) for number in range(1, 200)]
+
+    async def insert(seed: int) -> frozenset[UUID]:
+        async with pool.acquire() as connection, connection.transaction():
+            return await store.insert(connection, random.Random(seed).sample(requests, len(requests)))
+
+    opened = await asyncio.gather(*(insert(seed) for seed in range(12)))
+    assert sorted(UUID(int=number) for number in range(1, 200)) == sorted(each for some in opened for each in some)
+
+
+async def test_reference_numbers_are_never_handed_out_twice(pool: Pool) -> None:
+    async def draw() -> list[int]:
+        async with pool.acquire() as connection:
+            return await store.reference_numbers(connection, 50)
+
+    drawn = [number for some in await asyncio.gather(*(draw() for _ in range(6))) for number in some]
+    assert len(set(drawn)) == 300
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"reference": "HB-1234-567"},
+        {"reference": "HB-ILOU-0000"},
+        {"decision": "perhaps"},
+        {"decision": Decision.ACCEPTED, "reason": "identity_not_established"},
+        {"decision": Decision.REFUSED, "reason": None},
+        {"known": Known("web", b"short", "services/1")},
+    ],
+)
+async def test_impossible_rows_cannot_be_stored(pool: Pool, wrong: dict[str, Any]) -> None:
+    async with pool.acquire() as connection:
+        with pytest.raises(asyncpg.CheckViolationError):
+            await store.insert(connection, [new(**wrong)])
+
+
+async def test_a_reference_belongs_to_one_request(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await store.insert(connection, [new(1)])
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await store.insert(connection, [new(2, reference=reference(1))])
+
+
+async def test_the_look_up_of_known_requests_uses_the_key(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await connection.execute(
+            """
+            INSERT INTO requests
+            SELECT gen_random_uuid(), 'HB-' || substr(translate(upper(md5(n::text)), 'ILOU', '0000'), 1, 4) || '-'
+                   || lpad(upper(to_hex(n)), 4, '0'), 'web', 'accepted', NULL, decode(repeat('00', 32), 'hex'),
+                   'services/1', now(), now()
+            FROM generate_series(1, 50000) AS n
+            """
+        )
+        await connection.execute("ANALYZE requests")
+        nodes = await explain(connection, store._SQL["known"], [uuid4() for _ in range(500)])
+    assert scanned(nodes) == set()
+    assert indexes(nodes) == {"requests_pkey"}
