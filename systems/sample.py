@@ -13,128 +13,13 @@ import random
 import unicodedata
 from dataclasses import dataclass, field
 
+from systems import sample_words as words
+
 PEOPLE = 1000
 VISITORS = 200
 TODAY = dt.date(2026, 2, 1)
 """The day the sample was taken; nothing in it is later."""
 
-_FIRST = [
-    "Anna",
-    "Jürgen",
-    "Marta",
-    "Pavel",
-    "Ingrid",
-    "Tomás",
-    "Leïla",
-    "Henrik",
-    "Sofia",
-    "Dmitri",
-    "Greta",
-    "Luca",
-    "Amélie",
-    "Björn",
-    "Zofia",
-    "Nikos",
-    "Elif",
-    "Mateo",
-    "Freya",
-    "Omar",
-    "Clara",
-    "Søren",
-    "Irena",
-    "Hugo",
-    "Yasmin",
-    "Viktor",
-    "Paula",
-    "Emil",
-    "Noor",
-    "Stefan",
-    "Agnes",
-    "Rafael",
-    "Lotte",
-    "Milan",
-    "Vera",
-    "Andrei",
-    "Selma",
-    "Oskar",
-    "Mina",
-    "Felix",
-    "Daria",
-    "Jonas",
-    "Ylva",
-    "Karim",
-    "Edith",
-    "Bruno",
-    "Nadia",
-    "Anton",
-    "Ruth",
-    "Leo",
-]
-_LAST = [
-    "Adler",
-    "Novák",
-    "Lindqvist",
-    "Moreau",
-    "Okafor",
-    "Schäfer",
-    "Rossi",
-    "Kowalska",
-    "Jensen",
-    "Petrov",
-    "Vogel",
-    "Santos",
-    "Haddad",
-    "Brandt",
-    "Meier",
-    "Dubois",
-    "Horváth",
-    "Keller",
-    "Nilsen",
-    "Yılmaz",
-    "Fischer",
-    "Costa",
-    "Weber",
-    "Larsen",
-    "Popescu",
-    "Graf",
-    "Silva",
-    "Kramer",
-    "Roth",
-    "Ivanova",
-    "Berg",
-    "Marino",
-    "Huber",
-    "Nowak",
-    "Lang",
-    "Ferrer",
-    "Koch",
-    "Demir",
-    "Sauer",
-    "Bauer",
-    "Holm",
-    "Winter",
-    "Mazur",
-    "Peeters",
-    "Frank",
-    "Dietrich",
-    "Sommer",
-    "Aydin",
-    "Krüger",
-    "Stein",
-]
-_ORGANISATIONS = ("Werkraum", "Nordlicht", "Papierboot", "Quellcode", "Kompass", "Blaupause", "Seestern", "Turmuhr")
-_FORMS = ("GmbH", "AG", "e. V.", "UG", "KG")
-_STREETS = ("Lindenweg", "Hafenstraße", "Am Markt", "Gartenallee", "Brunnengasse", "Turmstraße", "Seeufer")
-_CITIES = (("10115", "Berlin"), ("20095", "Hamburg"), ("80331", "München"), ("50667", "Köln"), ("04109", "Leipzig"))
-_PLANS = {"starter": 900, "team": 4900, "business": 14900}  # cents a month, net
-_BROWSERS = ("Firefox 134 on Linux", "Chrome 132 on Windows", "Safari 18 on macOS", "Edge 132 on Windows")
-_PAGES = ("/", "/pricing", "/docs/install", "/docs/upgrade", "/blog/release", "/account", "/support")
-_QUESTIONS = (
-    ("Upgrade stops half-way", "The upgrade stops at step three and the log says nothing more."),
-    ("Invoice address", "Please put our new address on the next invoice."),
-    ("Slow dashboard", "Since last week the dashboard takes ten seconds to open."),
-    ("Export fails", "The export ends with an error that I cannot read."),
-)
 _TO_ASCII = str.maketrans({"ø": "o", "ł": "l", "ı": "i", "ß": "ss"})
 
 
@@ -228,17 +113,17 @@ def person(number: int) -> Person:
         raise ValueError(f"there are people 1 to {PEOPLE}")
     dice = random.Random(f"person/{number}")  # noqa: S311 - sample data, not secrets
     name, email = _name(number), _email(number)
-    plan = dice.choice(list(_PLANS))
+    plan = dice.choice(list(words.PLANS))
     first_year = dice.randint(2019, 2022)
     invoices = _invoices(number, plan, first_year, dice)
     runs = number % 50 == 7
-    postal_code, city = dice.choice(_CITIES)
+    postal_code, city = dice.choice(words.CITIES)
     return Person(
         number=number,
         name=name,
         email=email,
-        organisation=f"{dice.choice(_ORGANISATIONS)} {_LAST[number % 50]} {dice.choice(_FORMS)}",
-        address=Address(f"{dice.choice(_STREETS)} {dice.randint(1, 180)}", postal_code, city),
+        organisation=f"{dice.choice(words.ORGANISATIONS)} {words.LAST[number % 50]} {dice.choice(words.FORMS)}",
+        address=Address(f"{dice.choice(words.STREETS)} {dice.randint(1, 180)}", postal_code, city),
         account_id=f"acc-{number:06}",
         payment_customer_id=f"cus_{dice.getrandbits(56):014x}",
         plan=plan,
@@ -273,7 +158,7 @@ def conversations(number: int) -> tuple[Conversation, ...]:
     dice = random.Random(f"support/{number}")  # noqa: S311 - sample data, not secrets
     found = []
     for index in range(1, dice.randint(1, 2) + 1):
-        subject, question = dice.choice(_QUESTIONS)
+        subject, question = dice.choice(words.QUESTIONS)
         start = _moment(dice, 2025)
         name = _name(number)
         messages = [
@@ -282,8 +167,8 @@ def conversations(number: int) -> tuple[Conversation, ...]:
         ]
         if number % 7 == 3 and index == 1:
             other = number % PEOPLE + 1
-            words = f"The same happens to me, exactly as {name} says. {_name(other)}"
-            messages.append(Message(start + dt.timedelta(hours=5), _name(other), _email(other), words))
+            remark = f"The same happens to me, exactly as {name} says. {_name(other)}"
+            messages.append(Message(start + dt.timedelta(hours=5), _name(other), _email(other), remark))
         note = f"Reported by {name}: {subject.lower()}." if number % 3 == 1 and index == 1 else None
         found.append(Conversation(f"conv-{number:06}-{index}", subject, tuple(messages), note))
     return tuple(found)
@@ -303,7 +188,7 @@ def visitors() -> list[Visitor]:
 
 def _name(number: int) -> str:
     """No two people have the same one."""
-    return f"{_FIRST[number % 50]} {_LAST[(number // 50 + number) % 50]}"
+    return f"{words.FIRST[number % 50]} {words.LAST[(number // 50 + number) % 50]}"
 
 
 def _email(number: int) -> str:
@@ -318,8 +203,8 @@ def _invoices(number: int, plan: str, first_year: int, dice: random.Random) -> t
             number=f"R{year}-{number:05}",
             issued_on=dt.date(year, dice.randint(1, 12), dice.randint(1, 28)),
             description=f"Ale {plan}, one year",
-            net_cents=_PLANS[plan] * 12,
-            vat_cents=_PLANS[plan] * 12 * 19 // 100,
+            net_cents=words.PLANS[plan] * 12,
+            vat_cents=words.PLANS[plan] * 12 * 19 // 100,
             note=f"ordered by {_name(number)}, paid by card",
         )
         for year in years
@@ -329,8 +214,8 @@ def _invoices(number: int, plan: str, first_year: int, dice: random.Random) -> t
 def _visits(dice: random.Random, count: int) -> tuple[Visit, ...]:
     # Documentation ranges: RFC 5737, RFC 3849.
     ip = dice.choice((f"198.51.100.{dice.randint(1, 254)}", f"2001:db8::{dice.getrandbits(32):x}"))
-    browser = dice.choice(_BROWSERS)
-    return tuple(Visit(_moment(dice, 2025), ip, browser, dice.choice(_PAGES)) for _ in range(count))
+    browser = dice.choice(words.BROWSERS)
+    return tuple(Visit(_moment(dice, 2025), ip, browser, dice.choice(words.PAGES)) for _ in range(count))
 
 
 def _moment(dice: random.Random, year: int) -> dt.datetime:

@@ -8,8 +8,9 @@ from habeas.contracts.result import Record, SummaryItem, TaskError
 from habeas.contracts.submission import Identity
 from habeas.contracts.vocabulary import Action, Did, Origin, TaskOutcome
 from habeas.participant.errors import NeedsInput, ParticipantError, Permanent, Refused, Unavailable
+from habeas.participant.folder import data_folder
 from habeas.participant.participant import Participant, ParticipantSettings
-from habeas.participant.sqlite import Journal, Sqlite, data_folder
+from habeas.participant.sqlite import Journal, Sqlite
 from habeas.participant.task import Answer, Task, identity
 from habeas.participant.tuning import Tuning
 

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Generic
 from uuid import UUID
 
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
 from habeas.participant.answers import Known, Resource, Session, StoredAnswer
-from habeas.settings import load
+from habeas.participant.folder import data_folder
 
 _TABLES = """
 create table if not exists habeas_answers (
@@ -35,21 +33,6 @@ create table if not exists habeas_intents (
 
 # Errors of SQLite that say "not now"; all others say that something is wrong.
 _PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN})
-
-
-class FolderSettings(BaseSettings):
-    """`HABEAS_DATA_DIR`: the folder of a system that keeps its data in files."""
-
-    model_config = SettingsConfigDict(env_prefix="HABEAS_", extra="ignore", frozen=True)
-
-    data_dir: Path
-
-
-def data_folder() -> Path:
-    """The system's own folder, readable by it alone. Raises `SettingsError` when HABEAS_DATA_DIR is not set."""
-    folder = load(FolderSettings).data_dir
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
 
 
 class _SqliteStore(Generic[Resource]):

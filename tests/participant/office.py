@@ -1,15 +1,15 @@
 """The other side of a system, for tests: hands out its tasks, reads its answers and dead letters."""
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
 
+import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from habeas.contracts import topics
@@ -53,6 +53,8 @@ class Office:
         self.name = name
         self.keys = KeyFile(Path(system["HABEAS_KEYS"]))
         self._options = kafka_settings(operators).client_options()
+        self._said: dict[Any, list[ConsumerRecord]] = defaultdict(list)
+        self._refused: dict[Any, list[ConsumerRecord]] = defaultdict(list)
 
     async def __aenter__(self) -> Self:
         self._producer = AIOKafkaProducer(**self._options, enable_idempotence=True, max_request_size=2_097_152)
@@ -104,41 +106,34 @@ class Office:
         return await self.answer(task.task_id)
 
     async def answer(self, task_id: UUID) -> Said:
-        """The next answer to that task; others on the way are passed by."""
-        async with asyncio.timeout(PATIENCE):
-            async for record in self._results:
-                event = decode(record.key, record.value, record.headers)
-                body = read(event, TaskFinished)
-                if body.task_id == task_id:
-                    place = Place(self.name, TaskFinished.TYPE, body.request_id, body.task_id)
-                    personal = read_personal(self.keys.keyring(), place, body.personal, ResultPersonal)
-                    return Said(record, event, body, personal)
-        raise AssertionError("unreachable")
+        """The next answer to that task; others that come first are kept for whoever asks for them."""
+        record = await self._next(self._results, self._said, task_id)
+        event = decode(record.key, record.value, record.headers)
+        body = read(event, TaskFinished)
+        place = Place(self.name, TaskFinished.TYPE, body.request_id, body.task_id)
+        return Said(record, event, body, read_personal(self.keys.keyring(), place, body.personal, ResultPersonal))
 
     async def dead_letter(self, offset: int) -> Refused:
         """The dead letter of the task record at `offset` of partition 0."""
+        record = await self._next(self._letters, self._refused, offset)
+        event = decode(record.key, record.value, record.headers, limit=topics.DEAD_LETTER_LIMIT)
+        body = read(event, DeadLetter)
+        place = Place(self.name, DeadLetter.TYPE, body.dead_letter_id)
+        return Refused(body, read_personal(self.keys.keyring(), place, body.personal, RawRecord))
+
+    @staticmethod
+    async def _next(
+        consumer: AIOKafkaConsumer, kept: dict[Any, list[ConsumerRecord]], wanted: object
+    ) -> ConsumerRecord:
+        """Topics have partitions: what was sent first need not come first."""
         async with asyncio.timeout(PATIENCE):
-            async for record in self._letters:
-                event = decode(record.key, record.value, record.headers, limit=topics.DEAD_LETTER_LIMIT)
-                body = read(event, DeadLetter)
-                if body.offset == offset:
-                    place = Place(self.name, DeadLetter.TYPE, body.dead_letter_id)
-                    return Refused(body, read_personal(self.keys.keyring(), place, body.personal, RawRecord))
-        raise AssertionError("unreachable")
+            while not kept[wanted]:
+                record = await consumer.getone()
+                body = orjson.loads(record.value)
+                kept[UUID(body["task_id"]) if "task_id" in body else body["offset"]].append(record)
+        return kept[wanted].pop(0)
 
 
 async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
     await consumer._client.add_topic(topic)
     return consumer.partitions_for_topic(topic) or set()
-
-
-@asynccontextmanager
-async def running(module: str, env: Mapping[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A system as a process of its own, until the end of the block."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", module, env={"PATH": "/usr/bin:/bin", **env})
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await asyncio.wait_for(process.wait(), 20)

@@ -6,8 +6,7 @@ TOY_NAME its name; TOY_STRIKE=kill to die by SIGKILL after an erasure's effect, 
 import os
 import signal
 
-from habeas.participant import Task
-from habeas.participant.sqlite import data_folder
+from habeas.participant import Task, data_folder
 from tests.participant.toys import Toy, sqlite_kit
 
 

@@ -18,7 +18,8 @@ from habeas.contracts.sealing import Keyring
 from habeas.contracts.task import TaskAssigned, TaskCancelled, TaskReminded
 from habeas.participant import Answer, Did, Journal, Participant, Record, Sqlite, SummaryItem, Task, Tuning, identity
 from habeas.participant.answers import Store
-from habeas.participant.desk import Desk, Finished
+from habeas.participant.batch import Finished
+from habeas.participant.desk import Desk
 from habeas.participant.postgres import Connection, Postgres
 from tests.participant.tasks import a_keyring, opened, personal_in, task_for
 
