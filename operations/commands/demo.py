@@ -50,6 +50,7 @@ async def _run(console: Console, root: Path, keep: bool, plain: bool, began: flo
         nonlocal interrupted
         if not interrupted:  # once: a second time would cut the stopping short
             interrupted = True
+            console.print("Stopping everything.")
             playing.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -61,7 +61,7 @@ def verdict(console: Console, results: Results, checks: Sequence[Check], root: P
         console.print(Text.assemble(("✖ failed: ", "bold red"), check.what, ". Found: ", check.found))
         console.print(f"  Look in {', '.join(_relative(root / place) for place in check.look.split(', '))}")
     passed = f"{len(checks) - len(failed)} of {len(checks)} checks passed"
-    console.print(f"\n{'✖' if failed else '✔'} {passed}", style="bold red" if failed else "bold green")
+    console.print(f"{'✖' if failed else '✔'} {passed}", style="bold red" if failed else "bold green")
     parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in results.seconds.items())
     lost = results.submissions - results.answered
     nothing = "nothing was lost" if lost == 0 else f"{lost} lost"

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import shutil
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -246,10 +246,11 @@ async def run(console: Console, root: Path, *, keep: bool, plain: bool, began: f
 
     stack = Stack(root, fresh=True, tell=display.happened, on_change=on_change)
     marks = [began]
-    with display.showing():
-        display.happened("starting a local stack: Kafka, PostgreSQL, mail, the services and the systems")
-        shutil.rmtree(stack.root / "answers", ignore_errors=True)
-        async with stack:
+    async with AsyncExitStack() as exits:
+        with display.showing():
+            display.happened("starting a local stack: Kafka, PostgreSQL, mail, the services and the systems")
+            shutil.rmtree(stack.root / "answers", ignore_errors=True)
+            await exits.enter_async_context(stack)
             marks.append(monotonic())
             display.happened(f"all {len(stack.processes)} processes are ready", Mark.MEND)
             demo = Demo(stack, display, scene, board)
@@ -259,13 +260,12 @@ async def run(console: Console, root: Path, *, keep: bool, plain: bool, began: f
                 except StalledError as error:
                     demo.troubles.append(f"waited in vain for {error.awaited}")
                 results = await demo.results()
-            marks.append(monotonic())
-            display.happened("stopping everything")
-        display.happened("everything is down")
+        marks.append(monotonic())
+        tell(console, results, root)
+        console.print("\nStopping everything.")
     marks.append(monotonic())
     parts = zip(("start", "requests", "stop"), itertools.pairwise(marks), strict=True)
     results = replace(results, seconds={part: end - start for part, (start, end) in parts})
-    tell(console, results, root)
     code = verdict(console, results, examine(results.observed, datetime.now(UTC).date()), root)
     if not keep and code == 0:
         await asyncio.to_thread(_tidy, stack.root)

@@ -1,0 +1,74 @@
+"""The whole demo, as somebody types it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import psutil
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def start(root: Path) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HABEAS_")}
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "operations", "demo", "--plain", "--root", str(root)],
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.xdist_group("demo")
+@pytest.mark.timeout(180)
+def test_the_demo_comes_out_as_it_should(tmp_path: Path) -> None:
+    with start(tmp_path / "demo") as process:
+        text = process.communicate()[0]
+    assert process.returncode == 0, text
+    for line in (
+        r"✖ stopped analytics",
+        r"✖ killed collector with SIGKILL \(pid \d+\)",
+        r"\d+ messages wait for collector",
+        r"✔ collector is back \(pid \d+\)",
+        r"✔ started analytics \(pid \d+\)",
+        r"malformed: rejected, not_json",
+        r"dead letter +reason not_json, refused by intake",
+        r"It holds \d+ invoices, 1 marketing_preference:",
+        r"(\d+) of \1 checks passed",
+        r"nothing was lost: 5 submissions, 5 answered, in [\d.]+ s",
+    ):
+        assert re.search(line, text), line
+    answers = sorted((tmp_path / "demo" / "answers").iterdir())
+    assert [path.name.partition("-")[0] for path in answers] == ["access", "later"]
+    for path in answers:
+        assert zipfile.is_zipfile(path)
+    assert len(list((tmp_path / "demo" / "mail").glob("*.eml"))) == 8
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["answers", "lock", "log", "mail"]
+
+
+@pytest.mark.xdist_group("demo")
+def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path) -> None:
+    with start(tmp_path / "demo") as process:
+        assert process.stdout is not None
+        while "starting a local stack" not in process.stdout.readline():
+            assert process.poll() is None
+        children: list[psutil.Process] = []
+        while not children:  # until it has begun to start something
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(timeout=0.1)
+            children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        text = process.communicate()[0]
+    assert process.returncode == 1
+    assert "Stopped before the end; everything is down." in text
+    assert not any(child.is_running() for child in children)
+    assert not (tmp_path / "demo" / "holder.json").exists()
