@@ -163,11 +163,19 @@ class Worker:
 
     async def _be_present(self) -> None:
         """Before anything is claimed, and again after the database was away."""
-        if self._presence is None or self._presence.is_closed():
+        if not self._is_present():
             await self._leave()
             connection = await self._presences.enter_async_context(self._pool.acquire())
             await store.be_present(connection, self._holder)
             self._presence = connection
+
+    def _is_present(self) -> bool:
+        try:
+            return self._presence is not None and not self._presence.is_closed()
+        except (
+            asyncpg.InterfaceError
+        ):  # the pool has taken a broken connection back, and its proxy answers nothing more
+            return False
 
     async def _leave(self) -> None:
         self._presence = None
