@@ -143,7 +143,7 @@ class Service:
             self._exhausted = advice(error)
             _log.critical("service_exhausted", then="stops, to be started anew", cause=advice(error), exc_info=error)
             self._app.exit()
-            raise
+            raise ExhaustedError(self._exhausted) from None  # FastStream logs its text: never that of a driver's error
 
     async def _parse(self, records: tuple[Any, ...]) -> KafkaAckableMessage:
         # FastStream's own parser loses a whole batch over one header that is null or not UTF-8: it never sees headers.
