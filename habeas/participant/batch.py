@@ -91,7 +91,7 @@ class Batch(Generic[Resource]):
             if self._desk.transient(error):
                 await self._forgive(tasks)
                 raise
-            _log.warning("batch_undone", tasks=len(tasks), cause=type(error).__name__, where=_where(error))
+            _log.warning("batch_undone", tasks=len(tasks), cause=type(error).__name__, where=where(error))
             return tasks
         self._take(finished)
         return failed
@@ -116,7 +116,7 @@ class Batch(Generic[Resource]):
             if self._desk.transient(error):
                 await self._forgive([task])
                 raise
-            cause, where = type(error).__name__, _where(error)
+            cause, place = type(error).__name__, where(error)
             _log.error(
                 "task_failed",
                 task_id=str(task.body.task_id),
@@ -125,11 +125,11 @@ class Batch(Generic[Resource]):
                 delivery=deliveries,
                 of=self._desk.limit,
                 cause=cause,
-                where=where,
+                where=place,
             )
             finished = Finished()
             if deliveries < self._desk.limit:
-                self.finished.stopped = TaskStoppedError(cause, where)
+                self.finished.stopped = TaskStoppedError(cause, place)
                 return
             await self._give_up(task, finished, deliveries, cause)
         self._take(finished)
@@ -231,7 +231,7 @@ def _known_word(task: Assigned) -> str:
     return str(task.body.action) if isinstance(task.body.action, Action) else "unknown"
 
 
-def _where(error: BaseException) -> str:
+def where(error: BaseException) -> str:
     """File and line of the innermost frame. An error's own text may quote data, so it is never logged."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"

@@ -19,6 +19,7 @@ from habeas.contracts.sealing import KeyFile
 from habeas.contracts.vocabulary import Action
 from habeas.participant import logs
 from habeas.participant.answers import Resource, Store
+from habeas.participant.batch import where
 from habeas.participant.desk import Afterwards, Desk, Function
 from habeas.participant.errors import StartError
 from habeas.participant.health import Health, listen
@@ -108,6 +109,9 @@ class Participant(Generic[Resource]):
             sys.exit(2)
         except HabeasError as error:
             _log.error("stopped", cause=type(error).__name__, advice=str(error))
+            sys.exit(1)
+        except Exception as error:  # the text and the traceback of an unforeseen error may quote data
+            _log.critical("crashed", cause=type(error).__name__, where=where(error))
             sys.exit(1)
         sys.exit(0)
 

@@ -154,6 +154,7 @@ class Journal(_SqliteStore[Resource]):
     async def open(self) -> None:
         await self.close()
         self._connection = self._connect()
+        self._connection.execute("pragma busy_timeout = 200")
         self._connection.execute("pragma locking_mode = exclusive")
         self._connection.executescript("begin exclusive; commit")
         self._connection.executescript(_TABLES)
