@@ -23,7 +23,7 @@ import email.policy
 import json
 import os
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -283,6 +283,13 @@ def somebody(
         ),
         requester=Requester(name=name, email=mail),
     )
+
+
+async def eventually(look: Callable[[], Awaitable[bool]], patience: float = PATIENCE) -> None:
+    """Looks again and again until it is so: for what nobody announces. Raises TimeoutError."""
+    async with asyncio.timeout(patience):
+        while not await look():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.05)
 
 
 def _dead_letter_key(place: Any) -> bytes:
