@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import signal
 import sys
 from pathlib import Path
@@ -34,6 +35,8 @@ def demo(
 ) -> None:
     """Start a local stack, submit requests, kill one service, stop one system, and check that nothing was lost."""
     began = monotonic()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # symbols that a terminal has no letters for
     plain = plain or not sys.stdout.isatty()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     kafka_jars()  # before anything is drawn: the first time it shows how far the download is
