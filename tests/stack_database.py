@@ -38,18 +38,23 @@ class Database:
 
     async def cut_connections(self) -> int:
         """End every session on this database, as a restart of PostgreSQL would. Returns how many."""
-        connection = await asyncpg.connect(self.superuser_url)
+        root = await asyncpg.connect(_in(self.superuser_url, "postgres"))
         try:
             return int(
-                await connection.fetchval(
-                    """
-                    SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
-                    WHERE datname = current_database() AND pid <> pg_backend_pid()
-                    """
+                await root.fetchval(
+                    "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1",
+                    self.name,
                 )
             )
         finally:
-            await connection.close()
+            await root.close()
+
+    async def allow_connections(self, allowed: bool) -> None:
+        root = await asyncpg.connect(_in(self.superuser_url, "postgres"))
+        try:
+            await root.execute(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS {allowed}")
+        finally:
+            await root.close()
 
     async def close(self) -> None:
         await self._pools.aclose()

@@ -1,0 +1,302 @@
+"""What was committed is said: at once, or by the sweeper of whoever comes after; and the newest word stands last."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from habeas.contracts import CloudEvent, ContractError, Reason
+from habeas.contracts.topics import DEAD_LETTERS
+from shared.database import Connection, Pool
+from shared.messaging.consumer import Consumer
+from shared.messaging.outbox import Outbox, Outgoing
+from tests.core.conftest import Watching, said_numbers
+from tests.core.fixtures import MakeOutbox
+from tests.core.notes import Noted, Notes, noted, waiting
+from tests.core.plans import explain, indexes, scanned
+from tests.core.workbench import NOW, PrivateOutbox, as_raw, event
+from tests.stack_database import Database
+
+AT_ONCE = timedelta(milliseconds=1)
+
+
+class Crashed(PrivateOutbox):
+    """A process that dies between commit and send."""
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        pass
+
+
+class CrashedAfterSending(PrivateOutbox):
+    """A process that dies between send and delete."""
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        await self._send(records)
+
+
+def outgoing(topic: str, number: int, request_id: UUID | None = None) -> Outgoing:
+    return Outgoing.of(topic, event(Noted(request_id=request_id or uuid4(), number=number)))
+
+
+async def write(outbox: Outbox, pool: Pool, records: Sequence[Outgoing]) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        await outbox.write(connection, records)
+
+
+async def sweep(outbox: Outbox) -> int:
+    """Once rows have become older than a send timeout of next to nothing."""
+    async with asyncio.timeout(20):
+        while True:
+            swept = await outbox.sweep()
+            if swept:
+                return swept
+
+
+async def test_a_crash_between_commit_and_send_is_made_good(
+    consumer: Consumer, notes: Notes, pool: Pool, make_outbox: MakeOutbox, watching: Watching
+) -> None:
+    watch = await watching(notes.written)
+    consumer.outbox = await make_outbox(pool, everything=False, kind=Crashed)
+    batch = notes.records(range(30))
+    await consumer.handle(batch)
+    assert await waiting(pool) == 30
+    assert said_numbers(watch) == []
+    # The offsets were not committed either: the next process gets the batch again, and has nothing to say about it.
+    successor = await make_outbox(pool, everything=False, send_timeout=timedelta(hours=1))
+    consumer.outbox = successor
+    await consumer.handle(batch)
+    assert await waiting(pool) == 30
+    assert await successor.sweep() == 0  # not yet: they may still be in the hands of whoever wrote them
+    assert await successor.stale() == 0
+    successor._send_timeout = AT_ONCE
+    assert await successor.stale() == 30
+    # What the sweeper sends must not take longer than its own patience.
+    successor._send_timeout = timedelta(seconds=5)
+    await pool.execute("UPDATE outbox SET created_at = created_at - interval '6 s'")
+    assert await successor.sweep() == 30
+    assert await waiting(pool) == 0
+    await watch.first(lambda _: len(watch.records) == 30)
+    assert sorted(said_numbers(watch)) == list(range(30))
+    assert await noted(pool) == list(range(30))
+
+
+async def aged(pool: Pool) -> None:
+    """As if the send timeout had passed."""
+    await pool.execute("UPDATE outbox SET created_at = created_at - interval '1 minute'")
+
+
+async def test_a_crash_between_send_and_delete_is_said_twice_and_read_once(
+    consumer: Consumer,
+    notes: Notes,
+    pool: Pool,
+    make_outbox: MakeOutbox,
+    watching: Watching,
+    database: Database,
+) -> None:
+    watch = await watching(notes.written)
+    consumer.outbox = await make_outbox(pool, everything=False, kind=CrashedAfterSending)
+    await consumer.handle(notes.records(range(10)))
+    assert await waiting(pool) == 10
+    successor = await make_outbox(pool, everything=False)
+    await aged(pool)
+    assert await successor.sweep() == 10
+    await watch.first(lambda _: len(watch.records) == 20)
+    assert sorted(said_numbers(watch)) == sorted([*range(10), *range(10)])
+    identities = [dict(record.headers)["ce_id"] for record in watch.records]
+    assert len(set(identities)) == 10  # the same events, to be recognised by their ids
+    assert await waiting(pool) == 0
+
+
+async def test_the_sweeper_runs_by_itself(
+    pool: Pool, make_outbox: MakeOutbox, watching: Watching, topics: tuple[str, str]
+) -> None:
+    watch = await watching(topics[1])
+    outbox = await make_outbox(pool, everything=False)
+    await write(outbox, pool, [outgoing(topics[1], 7)])
+    await aged(pool)
+    await watch.first(lambda record: Notes.number_of(record.value) == 7)
+
+
+async def test_two_sweepers_share_the_work(pool: Pool, make_outbox: MakeOutbox, topics: tuple[str, str]) -> None:
+    one, other = await make_outbox(pool, everything=False), await make_outbox(pool, everything=False)
+    await write(one, pool, [outgoing(topics[1], number) for number in range(900)])
+    await aged(pool)
+    swept = await asyncio.gather(one.sweep(), other.sweep())
+    assert sum(swept) == 900
+    assert max(swept) <= 500
+    assert await waiting(pool) == 0
+
+
+async def test_what_a_sweeper_sent_before_its_author_is_repaired(
+    pool: Pool, make_outbox: MakeOutbox, watching: Watching, topics: tuple[str, str]
+) -> None:
+    """A process is away after its commit; another sends its rows; then it comes back and sends them late."""
+    repaired: list[list[int]] = []
+    newest = outgoing(topics[1], 99)
+
+    async def repair(_connection: Connection, sent: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        repaired.append([Notes.number_of(record.value or b"") for record in sent])
+        return [newest] if len(repaired) == 2 else ()
+
+    zombie = await make_outbox(pool, repair, everything=False)
+    sweeper = await make_outbox(pool, repair, everything=False)
+    records = [outgoing(topics[1], number) for number in range(3)]
+    await write(zombie, pool, records)
+    await aged(pool)
+    assert await sweeper.sweep() == 3
+    assert repaired == [[0, 1, 2]]
+    await zombie.publish(records)
+    assert repaired == [[0, 1, 2]] * 2
+    # What is said again goes the same way as everything: into the table, out by whoever comes first.
+    assert await pool.fetchval("SELECT id FROM outbox") == newest.id
+    watch = await watching(topics[1])
+    await aged(pool)
+    await watch.first(lambda record: Notes.number_of(record.value) == 99)
+    assert sorted(said_numbers(watch))[:6] == [0, 0, 1, 1, 2, 2]
+
+
+async def test_a_process_that_was_not_away_repairs_nothing(
+    pool: Pool, make_outbox: MakeOutbox, topics: tuple[str, str]
+) -> None:
+    async def repair(_connection: Connection, _sent: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        raise AssertionError
+
+    outbox = await make_outbox(pool, repair, everything=False)
+    records = [outgoing(topics[1], number) for number in range(3)]
+    await write(outbox, pool, records)
+    await outbox.publish(records)
+    assert await waiting(pool) == 0
+
+
+async def test_a_topic_that_is_missing_holds_up_no_other(
+    pool: Pool, make_outbox: MakeOutbox, watching: Watching, topics: tuple[str, str]
+) -> None:
+    outbox = await make_outbox(pool, everything=False, send_timeout=timedelta(seconds=4))
+    watch = await watching(topics[1])
+    records = [
+        outgoing("dsr.nowhere.v1", 1),
+        outgoing(topics[1], 2),
+        outgoing("dsr.nowhere.v1", 3),
+        outgoing(topics[1], 4),
+    ]
+    await write(outbox, pool, records)
+    await outbox.publish(records)
+    await watch.first(lambda _: len(watch.records) == 2)
+    assert sorted(said_numbers(watch)) == [2, 4]
+    rows = await pool.fetch("SELECT topic FROM outbox")
+    assert [row["topic"] for row in rows] == ["dsr.nowhere.v1"] * 2
+    # The sweeper meets the same trouble, and what comes behind it still goes out.
+    await write(outbox, pool, [outgoing(topics[1], 5)])
+    await aged(pool)
+    assert await sweep(outbox) == 1
+    await watch.first(lambda record: Notes.number_of(record.value) == 5)
+
+
+async def test_a_send_that_kafka_refuses_stays_for_the_sweeper(
+    pool: Pool, make_outbox: MakeOutbox, watching: Watching, topics: tuple[str, str]
+) -> None:
+    """A broken producer is replaced: the next send succeeds."""
+    outbox = await make_outbox(pool, everything=False)
+    broken = outbox._producer
+    assert broken is not None
+    real = broken.send
+
+    async def refuse(*_: Any, **__: Any) -> Any:
+        raise KafkaConnectionError
+
+    broken.send = refuse
+    records = [outgoing(topics[1], 1)]
+    await write(outbox, pool, records)
+    await outbox.publish(records)
+    assert await waiting(pool) == 1
+    assert outbox._producer is not broken
+    broken.send = real
+    await aged(pool)
+    watch = await watching(topics[1])
+    await watch.first(lambda record: Notes.number_of(record.value) == 1)
+
+
+async def test_a_write_belongs_to_its_transaction(pool: Pool, outbox: PrivateOutbox, topics: tuple[str, str]) -> None:
+    async with pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await outbox.write(connection, [outgoing(topics[1], 1)])
+        await transaction.rollback()
+    assert await waiting(pool) == 0
+
+
+async def test_key_value_and_headers_survive_the_table(
+    pool: Pool, make_outbox: MakeOutbox, watching: Watching, topics: tuple[str, str]
+) -> None:
+    outbox = await make_outbox(pool, everything=False)
+    record = outgoing(topics[1], 5)
+    tombstone = Outgoing(topics[1], uuid4(), record.key, None, (("ce_source", "ünïcode".encode()),))
+    await write(outbox, pool, [record, tombstone])
+    await aged(pool)
+    watch = await watching(topics[1])
+    await watch.first(lambda _: len(watch.records) == 2)
+    arrived = {found.value: found for found in watch.records}
+    first, second = arrived[record.value], arrived[None]
+    assert (first.key, tuple(first.headers)) == (as_raw(record).key, record.headers)
+    assert (second.key, tuple(second.headers)) == (str(record.key).encode(), tombstone.headers)
+
+
+@pytest.mark.parametrize(
+    ("topic", "size", "fits"),
+    [
+        ("dsr.requests.v1", 1_000_000, True),
+        ("dsr.requests.v1", 1_048_576, False),
+        (DEAD_LETTERS, 2_000_000, True),
+        (DEAD_LETTERS, 2_097_152, False),
+    ],
+)
+def test_what_no_broker_takes_is_refused_before_it_is_written(topic: str, size: int, fits: bool) -> None:
+    made = CloudEvent(id=uuid4(), source="tests", type="dsr.test.v1", time=NOW, subject=uuid4(), data=b" " * size)
+    if fits:
+        assert Outgoing.of(topic, made).topic == topic
+        return
+    with pytest.raises(ContractError, match="artifact") as refused:
+        Outgoing.of(topic, made)
+    assert refused.value.reason is Reason.TOO_LARGE
+
+
+async def test_the_largest_dead_letter_goes_through(
+    pool: Pool, outbox: PrivateOutbox, watching: Watching, letters_topic: str
+) -> None:
+    made = CloudEvent(id=uuid4(), source="tests", type="dsr.test.v1", time=NOW, subject=uuid4(), data=b" " * 2_096_000)
+    record = Outgoing.of(DEAD_LETTERS, made)
+    await write(outbox, pool, [record])
+    await outbox.publish([record])
+    assert await waiting(pool) == 0
+
+
+async def test_stopping_twice_is_stopping_once(pool: Pool, make_outbox: MakeOutbox, topics: tuple[str, str]) -> None:
+    outbox = await make_outbox(pool, everything=False)
+    await outbox.stop()
+    await outbox.stop()
+    records = [outgoing(topics[1], 1)]
+    await write(outbox, pool, records)
+    await outbox.publish(records)  # a batch that outlived its outbox leaves its rows to the next process
+    assert await waiting(pool) == 1
+
+
+async def test_sweeping_uses_the_index(pool: Pool) -> None:
+    from shared.messaging.outbox import _SQL
+
+    async with pool.acquire() as connection:
+        await connection.execute(
+            """
+            INSERT INTO outbox
+            SELECT gen_random_uuid(), 'dsr.x', gen_random_uuid(), NULL, '[]', now() - n * interval '1 ms'
+            FROM generate_series(1, 50000) AS n
+            """
+        )
+        await connection.execute("ANALYZE outbox")
+        stale = await explain(connection, _SQL["claim_stale"], timedelta(seconds=45), 500)
+        delete = await explain(connection, _SQL["delete"], [uuid4() for _ in range(500)])
+    assert (scanned(stale), indexes(stale)) == (set(), {"outbox_created_at"})
+    assert (scanned(delete), indexes(delete)) == (set(), {"outbox_pkey"})
