@@ -16,6 +16,7 @@ import requests
 import rich.console
 import rich.progress
 import tenacity
+import truststore
 
 from operations.errors import OfflineError
 from operations.stack.jars import LOCK_FILE, VERSION, Jar, sha256_of
@@ -72,8 +73,12 @@ def _fetch(jar: Jar, context: Any) -> Path:
 def _maven(folder: Path) -> Any:
     """Return jgo's view of the Maven repository, keeping what it fetches in `folder`.
 
+    Certificates are checked against the system's trust store, as a user's browser and pip do: a company's own authority
+    stands there and not in a Python package.
+
     Imported here because the import looks for folders of the user that a bare machine does not have, and warns.
     """
+    truststore.inject_into_ssl()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415
