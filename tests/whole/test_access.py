@@ -15,6 +15,8 @@ from whole_answers import Answer, fetch, link, text
 from habeas.contracts.status import StatusChanged
 from systems import sample
 
+pytestmark = pytest.mark.xdist_group("access")
+
 NUMBER = 94  # has everything: conversations with a colleague in one, a product note, a consent, a fraud signal
 PERSON = sample.person(NUMBER)
 CONVERSATIONS = sample.conversations(NUMBER)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import pytest
 from stand import Portal, Stand, somebody
 from whole_answers import fetch, text
-from whole_stores import billing_files_with, files_with, rows_with
+from whole_stores import billing_files_with, files_with, rows_with, untouched
 
 from habeas.contracts.status import StatusChanged
 from systems import sample
+
+pytestmark = pytest.mark.xdist_group("erasure")
 
 WITH_EVERYTHING = (214, 814)  # and an open claim behind the fraud signal
 WITH_A_COLLEAGUE = (234, 241, 248, 262, 269, 276, 283)
@@ -23,14 +25,6 @@ class Erased:
     person: sample.Person
     status: StatusChanged
     mail: str
-
-
-async def untouched(stand: Stand, numbers: tuple[int, ...]) -> sample.Person:
-    """The first of these whom no earlier run on this stack has erased."""
-    for person in map(sample.person, numbers):
-        if await rows_with(stand, "accounts", person.email):
-            return person
-    raise AssertionError("all of them have been erased on this stack: take a fresh one")
 
 
 async def erase(web: Portal, stand: Stand, person: sample.Person) -> Erased:

@@ -26,6 +26,7 @@ from whole_faults import (
     strike,
 )
 from whole_records import Wire, quiet
+from whole_stores import rows_with
 
 from habeas.contracts.status import StatusChanged
 from systems import sample
@@ -84,8 +85,8 @@ async def test_a_system_that_stands_still_is_waited_for_in_sight_of_all(web: Por
 
 async def test_a_killed_system_answers_as_it_would_have(web: Portal, stand: Stand) -> None:
     """Erasures: an answer made anew after the crash would say that nothing was held."""
-    people = [person for number in range(610, 660) if not _runs(person := sample.person(number))]
-    people = [person for person in people if await _known(stand, person)][:10]
+    known = [each for each in map(sample.person, range(610, 660)) if each.contract_until is not None]
+    people = [each for each in known if await rows_with(stand, "accounts", each.email)][:10]
     before = {name: stand.process(name).pid for name in ("billing", "payments")}
     requests = await asyncio.gather(
         *(web.submit(somebody(person.email, name=person.name), "erasure") for person in people)
@@ -102,18 +103,6 @@ async def test_a_killed_system_answers_as_it_would_have(web: Portal, stand: Stan
         assert {each.system: each.outcome for each in status.systems}["billing"] == "completed"
     for name, pid in before.items():
         await restarted(stand, name, pid)
-
-
-def _runs(person: sample.Person) -> bool:
-    return person.contract_until is None
-
-
-async def _known(stand: Stand, person: sample.Person) -> bool:
-    connection = await asyncpg.connect(stand.database("billing"))
-    try:
-        return bool(await connection.fetchval("select exists (select from accounts where email = $1)", person.email))
-    finally:
-        await connection.close()
 
 
 async def test_ended_database_sessions_lose_nothing(web: Portal, stand: Stand) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 
 import asyncpg
 from stand import Stand
+
+from systems import sample
 
 
 def files_with(folder: Path, *words: str) -> list[Path]:
@@ -48,3 +51,11 @@ async def billing_files_with(stand: Stand, *words: str) -> list[Path] | None:
     except OSError:
         return None
     return [path for path, content in zip(paths, contents, strict=True) if any(word in content for word in wanted)]
+
+
+async def untouched(stand: Stand, numbers: Iterable[int]) -> sample.Person:
+    """The first of these whom no earlier run on this stack has erased."""
+    for person in map(sample.person, numbers):
+        if await rows_with(stand, "accounts", person.email):
+            return person
+    raise AssertionError("all of them have been erased on this stack: take a fresh one")
