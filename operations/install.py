@@ -59,7 +59,7 @@ def main():
 def fingerprint():
     """Return what .venv has to have been made from."""
     digest = hashlib.sha256(f"{sys.version} {ROOT}".encode())
-    for path in (LOCK, ROOT / "pyproject.toml", Path(__file__)):
+    for path in (LOCK, Path(__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

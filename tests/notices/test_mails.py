@@ -269,6 +269,29 @@ def test_what_systems_write_is_escaped(renderer: MailRenderer) -> None:
     assert reference in " ".join(page.text)
 
 
+def said(renderer: MailRenderer, sent: Mail) -> str:
+    return words(part(parsed(renderer.render(sent, NOW)), "plain"))
+
+
+def test_what_differs_only_in_its_year_is_one_line(renderer: MailRenderer) -> None:
+    years = tuple(KEPT_INVOICES.model_copy(update={"count": 1, "until": date(year, 12, 31)}) for year in (2031, 2029))
+    text = said(renderer, mail("partially_completed", right="erasure", person={"statement": years}))
+    assert text.count("Invoices:") == 1
+    assert "2 records kept" in text
+    assert "the first until 31 December 2029, the last until 31 December 2031" in text
+
+
+def test_to_blacken_is_to_erase_in_an_erasure_and_to_leave_out_in_a_copy(renderer: MailRenderer) -> None:
+    redacted = StatementItem(system="support", category="support_conversations", did="redacted", count=1)
+    erased = said(
+        renderer, mail("partially_completed", right="erasure", person={"statement": (KEPT_INVOICES, redacted)})
+    )
+    assert "your copy" not in erased
+    assert erased.index("WHAT WE DID") < erased.index("with your words and your name taken out")
+    copied = said(renderer, mail("partially_completed", link=LINK, person={"statement": (DISCLOSED, redacted)}))
+    assert "in your copy, with parts blacked out" in copied
+
+
 def test_what_is_kept_without_a_date_names_the_rule(renderer: MailRenderer) -> None:
     item = StatementItem(system="payments", category="charges", did="retained", count=2)
     text = words(

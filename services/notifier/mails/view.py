@@ -1,5 +1,6 @@
 """What a letter's template sees: a notice in words. Nothing that is not here can get into a mail."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
@@ -13,7 +14,7 @@ from shared.law.errors import LawError
 from shared.law.grounds import Ground, ground
 from shared.registry import Authority, Category, Registry
 
-_LEFT: Final = frozenset({Did.RETAINED, Did.WITHHELD, Did.REDACTED})
+_LEFT: Final = frozenset({Did.RETAINED, Did.WITHHELD})
 _COPIES: Final = frozenset({Right.ACCESS, Right.PORTABILITY})
 _LONGEST_NAME: Final = 80
 _NOT_IN_NAMES: Final = frozenset('/:@<>[]{}|\\"')
@@ -64,13 +65,17 @@ def view(mail: Mail, registry: Registry, words: Words) -> MailView:
     authority = registry.authority_for(notice.jurisdiction)
     answer = personal.answer if mail.link else None
     stated = {item.system for item in personal.statement}
-    entries = [(_is_left(item), _entry(item, registry, words)) for item in personal.statement]
+    is_copy = notice.right in _COPIES
+    entries = [
+        (_is_left(items[0], is_copy=is_copy), _entry(items, registry, words, is_copy=is_copy))
+        for items in _alike(personal.statement)
+    ]
     return MailView(
         reference=notice.reference,
         name=_safe_name(personal.name),
         right=words.of("right", notice.right),
         asked=words.of("asked", notice.right),
-        is_copy=notice.right in _COPIES,
+        is_copy=is_copy,
         regulation=notice.regulation,
         jurisdiction=notice.jurisdiction,
         received_on=words.date(notice.received_at.astimezone(zone).date()),
@@ -96,7 +101,16 @@ def view(mail: Mail, registry: Registry, words: Words) -> MailView:
     )
 
 
-def _entry(item: StatementItem, registry: Registry, words: Words) -> Entry:
+def _alike(statement: Sequence[StatementItem]) -> list[list[StatementItem]]:
+    """Items that differ only in their number and date, together: six invoices of six years are one line to a reader."""
+    groups: dict[tuple[str, str, str, str | None], list[StatementItem]] = {}
+    for item in statement:
+        groups.setdefault((item.system, item.category, item.did, item.ground), []).append(item)
+    return list(groups.values())
+
+
+def _entry(items: Sequence[StatementItem], registry: Registry, words: Words, *, is_copy: bool) -> Entry:
+    item, count = items[0], sum(each.count for each in items)
     category = registry.category(item.system, item.category)
     at_erasure = category.at_erasure if category else None
     fallback = at_erasure if item.did == Did.RETAINED else None
@@ -105,13 +119,14 @@ def _entry(item: StatementItem, registry: Registry, words: Words) -> Entry:
     why = found.sentence if found else None
     if code and not found:
         why = words.tables["reason"]["unknown_ground"].format(code=code)
-    if item.until is None and fallback and fallback.until:
+    days = sorted(each.until for each in items if each.until)
+    if not days and fallback and fallback.until:
         why = " ".join(filter(None, (why, words.tables["until"]["rule"].format(rule=fallback.until))))
-    did = words.of("did", item.did)
+    did = words.of("did", "redacted_in_place" if item.did == Did.REDACTED and not is_copy else item.did)
     return Entry(
         title=_title(category, item.category),
-        did=f"{words.records(item.count)} {did}" if item.count else did,
-        until=_until(item.until, words),
+        did=f"{words.records(count)} {did}" if count else did,
+        until=_until(days, words),
         why=why,
         article=found.article if found else None,
     )
@@ -122,12 +137,18 @@ def _title(category: Category | None, code: str) -> str:
     return category.title.partition(": ")[0] if category else code.replace("_", " ").capitalize()
 
 
-def _until(day: date | None, words: Words) -> str | None:
-    return words.tables["until"]["date"].format(date=words.date(day)) if day else None
+def _until(days: Sequence[date], words: Words) -> str | None:
+    if not days:
+        return None
+    form: str = words.tables["until"]["date" if days[0] == days[-1] else "dates"]
+    return form.format(date=words.date(days[-1]), first=words.date(days[0]))
 
 
-def _is_left(item: StatementItem) -> bool:
-    """Whether something asked for was not done: it needs its reason (GDPR Art. 12(4))."""
+def _is_left(item: StatementItem, *, is_copy: bool) -> bool:
+    """Whether something asked for was not done: it needs its reason (GDPR Art. 12(4)). To blacken a record leaves
+    something out of a copy; in an erasure it is the erasing."""
+    if item.did == Did.REDACTED:
+        return is_copy
     return item.did in _LEFT or (item.did == Did.RESTRICTED and item.ground is not None)
 
 
