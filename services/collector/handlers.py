@@ -98,9 +98,10 @@ class Handlers:
             if received.body.task_id not in recorded or received is not first[received.body.task_id]
         ]
         if repeated:
-            known = await store.known_results(work.connection, {received.body.task_id for received in repeated})
+            known = dict(await store.known_results(work.connection, {received.body.task_id for received in repeated}))
             for received in repeated:
-                await self._repeat(received, known[received.body.task_id], work)
+                task_id = received.body.task_id
+                known[task_id] = await self._repeat(received, known[task_id], work)
         unknown = [first[task_id] for task_id in recorded if task_id not in tasks]
         if unknown:
             await store.record_orphans(work.connection, [_orphan(received, work) for received in unknown], work.now)
@@ -130,24 +131,26 @@ class Handlers:
             received_at=work.now,
         )
 
-    async def _repeat(self, received: Finished, known: KnownResult, work: Work) -> None:
+    async def _repeat(self, received: Finished, known: KnownResult, work: Work) -> KnownResult:
+        """What is known of the task afterwards."""
         try:
             same = _fingerprint(received, known.kid, work) == known.fingerprint
         except ContractError:  # the key was destroyed: told apart by its id alone
             same = received.event.id == known.ce_id
         if same:
-            return
+            return known
         superseded = received.body.supersedes
-        if superseded is not None and await store.replace_result(
-            work.connection, self._new_result(received, work), superseded
-        ):
-            return
+        if superseded is not None:
+            newer = self._new_result(received, work)
+            if await store.replace_result(work.connection, newer, superseded):
+                return KnownResult(newer.request_id, newer.system, newer.ce_id, newer.fingerprint, newer.kid)
         work.refuse(
             received,
             Reason.CONFLICT,
             "/task_id",
             "answered otherwise before: an answer under review is replaced by naming its ce_id in supersedes",
         )
+        return known
 
     async def settle(self, work: Work) -> None:
         """Say what follows from the facts of every touched request."""
