@@ -42,6 +42,7 @@ class Running:
     service: Service
     port: int
     task: asyncio.Task[int]
+    started: asyncio.Event
 
     @property
     def outbox(self) -> PrivateOutbox:
@@ -52,8 +53,11 @@ class Running:
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{self.port}{path}") as answer:
             return answer.status, await answer.text()
 
-    def leave(self) -> None:
-        """As SIGTERM does."""
+    async def leave(self) -> None:
+        """As SIGTERM does. FastStream does not close what it is still opening: let it finish."""
+        ended = asyncio.create_task(self.started.wait())
+        await asyncio.wait([ended, self.task], return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
         self.service._app.exit()
 
     async def stopped(self) -> int:
@@ -101,13 +105,15 @@ async def start(
         outbox = PrivateOutbox(pool, kafka, lambda topic: letters_topic if topic == DEAD_LETTERS else topic)
         service.outbox = service.consumer.outbox = outbox
         service.consumer.patience = patience
-        made = Running(service, port, asyncio.create_task(service.run()))
+        started = asyncio.Event()
+        service._app.after_startup(started.set)
+        made = Running(service, port, asyncio.create_task(service.run()), started)
         running.append(made)
         return made
 
     yield begin
     for each in running:
-        each.leave()
+        await each.leave()
         await asyncio.gather(each.task, return_exceptions=True)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().remove_signal_handler(number)
@@ -194,7 +200,7 @@ async def test_records_of_every_badness_lose_nothing(
     await produce([*good[:20], *bad, *fine, *good[20:]])
     running = start(name)
     await watch.first(lambda _: len(watch.records) == 62)
-    running.leave()
+    await running.leave()
     assert await running.stopped() == 0
     assert await noted(pool) == [*range(60), 100, 101]
     reasons = sorted(letter.reason for letter in running.outbox.dead_letters())
@@ -226,7 +232,7 @@ async def test_a_stop_finishes_the_batch_in_hand_and_commits_it(
     await produce(notes.records(range(40)))
     await gate.reached.wait()
     taken = len(notes.batches[0])
-    running.leave()
+    await running.leave()
     await until(lambda: running.service._leaving)
     assert not running.task.done()
     assert await noted(pool) == []
@@ -237,7 +243,7 @@ async def test_a_stop_finishes_the_batch_in_hand_and_commits_it(
     # What was left behind, the next process takes; nothing is taken twice.
     successor = start(name)
     await until(lambda: len({number for batch in notes.batches for number in batch}) == 40)
-    successor.leave()
+    await successor.leave()
     assert await successor.stopped() == 0
     assert await noted(pool) == list(range(40))
     assert sorted(number for batch in notes.batches for number in batch) == list(range(40))
@@ -264,7 +270,7 @@ async def test_trouble_that_outlasts_patience_ends_the_process_with_its_offsets_
     watch = await watching(notes.written)
     successor = start(name)
     await watch.first(lambda _: len(watch.records) == 40)
-    successor.leave()
+    await successor.leave()
     assert await successor.stopped() == 0
     assert await noted(pool) == list(range(40))
     assert await behind() == 0
@@ -290,7 +296,7 @@ async def test_a_crash_between_publish_and_the_commit_of_offsets_has_no_second_e
     assert done
     successor = start(name)
     await until(lambda: sum(map(len, notes.batches)) >= 40 + len(done))
-    successor.leave()
+    await successor.leave()
     assert await successor.stopped() == 0
     assert await behind() == 0
     assert sorted(said_numbers(watch)) == list(range(40))
