@@ -179,6 +179,7 @@ async def test_both_in_one_batch_is_a_conflict_as_well(web: Portal, operators: D
     assert (await web.closed(first.subject)).right == "access"
 
 
+@pytest.mark.xdist_group("faults")  # where the help desk's records are counted
 async def test_another_portal_s_request_is_not_theirs_to_send(
     web: Portal, helpdesk: Portal, operators: DeadLetters
 ) -> None:

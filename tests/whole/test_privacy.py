@@ -18,7 +18,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from stand import DeadLetters, Portal, Stand, somebody
 from whole_answers import fetch, link
-from whole_records import IN_CLEAR, Wire
+from whole_records import IN_CLEAR, IN_CLEAR_NAME, Wire
 from whole_stores import untouched
 
 from habeas.contracts.status import StatusChanged
@@ -34,7 +34,6 @@ _TELLING = re.compile(
 )
 _MARKS = ("@example.org", "acc-", "cus_", "vis_", "198.51.100.", "2001:db8::")
 _ESCAPE = re.compile(r"\\u([0-9a-f]{4})")
-IN_CLEAR_NAME = IN_CLEAR["subject"]["name"]
 
 
 def found_in(content: bytes | str | None) -> set[str]:

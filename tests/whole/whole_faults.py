@@ -22,8 +22,6 @@ from systems import sample
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SERVICES = ("intake", "fanout", "collector", "notifier")
-LONG = 75.0
-"""Seconds: Kafka misses a killed consumer after ten, and a sweeper sends what it left after fifteen."""
 
 
 async def flood(web: Portal, numbers: range) -> list[UUID]:
@@ -44,11 +42,11 @@ async def some(web: Portal, request_ids: list[UUID], state: str, count: int = 1)
 
 async def check_all_closed_once(web: Portal, stand: Stand, request_ids: list[UUID]) -> None:
     """Each closes once, whatever was said twice on the way; each mail is one mail, however often it was sent."""
-    closed = await asyncio.gather(*(web.closed(request_id, LONG) for request_id in request_ids))
+    closed = await asyncio.gather(*(web.closed(request_id) for request_id in request_ids))
     for request_id, status in zip(request_ids, closed, strict=True):
         assert status.outcome in {"completed", "partially_completed"}
         check_statuses(web.statuses(request_id))
-        await eventually(lambda one=request_id: _has_all_mails(stand, one), LONG)  # type: ignore[misc]
+        await eventually(lambda one=request_id: _has_all_mails(stand, one))  # type: ignore[misc]
         mails = stand.mails(request_id)
         assert set(mails) == {"acknowledged", status.outcome}
         for repeats in mails.values():
@@ -85,7 +83,7 @@ async def restarted(stand: Stand, name: str, before: int) -> None:
             return False
         return ready and stand.process(name).pid != before
 
-    await eventually(again, LONG)
+    await eventually(again)
 
 
 async def end_sessions(stand: Stand, name: str) -> int:

@@ -76,7 +76,8 @@ def damaged(wire: Wire) -> Wire:
 
 
 HEADERS = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_subject", "content-type")
-IN_CLEAR = {"subject": {"name": "Klara Klartext", "identities": []}}
+IN_CLEAR_NAME = "Klara Klartext"
+IN_CLEAR = {"subject": {"name": IN_CLEAR_NAME, "identities": []}}
 """In nobody's sample, so that whoever searches the logs for it knows where it came from."""
 
 ENVELOPE = (
