@@ -229,14 +229,15 @@ async def record_progress(connection: Connection, progressed: Mapping[UUID, tupl
 
 
 async def record_deliveries(connection: Connection, deliveries: Collection[NoticeDelivered]) -> None:
+    ordered = sorted(deliveries, key=lambda item: (item.request_id, item.notice, item.recipient, item.ordinal))
     await connection.execute(
         _SQL["record_deliveries"],
-        [item.request_id for item in deliveries],
-        [item.notice for item in deliveries],
-        [item.recipient for item in deliveries],
-        [item.ordinal for item in deliveries],
-        [item.result for item in deliveries],
-        [item.at for item in deliveries],
+        [item.request_id for item in ordered],
+        [item.notice for item in ordered],
+        [item.recipient for item in ordered],
+        [item.ordinal for item in ordered],
+        [item.result for item in ordered],
+        [item.at for item in ordered],
     )
 
 
