@@ -18,9 +18,11 @@ from habeas.contracts.topics import OUTCOMES, PROGRESS, REQUESTS, results, statu
 from services.collector.handlers import ORPHAN_PATIENCE, Handlers
 from shared.database import Pool
 from shared.events import (
+    DeliveryResult,
     NoticeDelivered,
     NoticeRequested,
     PlanMade,
+    Recipient,
     RequestOpened,
     SubmissionRefused,
     SystemsFinished,
