@@ -24,7 +24,11 @@ EXAMPLES = [
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_an_example_runs(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[Participant[object]] = []
-    monkeypatch.setattr(Participant, "run", lambda participant: ran.append(participant))
+
+    def run(participant: Participant[object]) -> None:
+        ran.append(participant)
+
+    monkeypatch.setattr(Participant, "run", run)
     exec(compile(code, "example", "exec"), {"__name__": "example"})
     assert len(ran) == code.count(".run()")
 
