@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import secrets
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -102,7 +101,7 @@ class Stack:
 
     def kill(self, name: str) -> None:
         """End a process with SIGKILL, as a crash would; it is started again."""
-        self.processes[name].signal(signal.SIGKILL)
+        self.processes[name].kill()
 
     async def stop(self, *names: str) -> None:
         """Stop these and leave them stopped."""

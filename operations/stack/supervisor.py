@@ -132,6 +132,12 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
 
+    def kill(self) -> None:
+        """End the process as a crash would. It is not ready from now on, and another one is started."""
+        self.signal(signal.SIGKILL)
+        if self.pid is not None:
+            self._set(State.NOT_READY)
+
     async def wait_until(self, condition: Callable[[Process], bool], timeout: float = 60.0) -> None:  # noqa: ASYNC109
         """Wait for a change after which `condition(process)` holds; TimeoutError after `timeout` seconds."""
         async with asyncio.timeout(timeout):
