@@ -143,7 +143,8 @@ async def test_hot_statements_use_indexes(pool: Pool) -> None:
         await connection.execute(
             """
             INSERT INTO requests (request_id, "right", regulation, received_at, due_at, personal)
-            SELECT gen_random_uuid(), 'erasure', 'eu-gdpr', now(), now(), repeat('s', 900) FROM generate_series(1, 50000);
+            SELECT gen_random_uuid(), 'erasure', 'eu-gdpr', now(), now(), repeat('s', 900)
+            FROM generate_series(1, 50000);
             INSERT INTO findings SELECT request_id, '{billing}', repeat('s', 600) FROM requests;
             ANALYZE;
             """
