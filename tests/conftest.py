@@ -14,10 +14,12 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from _pytest.nodeid import coerce_node_id
 from stand import DeadLetters, Portal, Stand, stand_from_environment
 
 from operations.stack import Stack
 
+FAULTS = pytest.mark.xdist_group("faults").mark
 ROOT = Path(__file__).resolve().parents[1] / ".habeas" / "test"
 
 # How long an example takes says nothing on a machine that runs Kafka and PostgreSQL beside it.
@@ -72,6 +74,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     global _background  # noqa: PLW0603 - one per process, by pytest's own design
     is_worker = hasattr(config, "workerinput")
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False  # pytest-xdist would begin with the group of most tests
     if is_worker or config.option.without_stack or config.option.collectonly or stand_from_environment():
         return
     _background = Background()
@@ -83,9 +87,18 @@ def pytest_unconfigure() -> None:
         _background.stop()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The faults first: they wait more than they work, so the other workers get on beside them."""
-    items.sort(key=lambda item: not any(mark.args == ("faults",) for mark in item.iter_markers("xdist_group")))
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Groups stay together on one worker. The faults come first: they wait more than they work, and the others run on
+    beside them."""
+    for item in items:
+        group = item.get_closest_marker("xdist_group")
+        if group is not None and config.getoption("loadgroup", default=False):
+            suffix = f"@{group.args[0]}"
+            # pytest-xdist 3.8 writes the group into an attribute that pytest 9.2 reads no more, and spreads the group.
+            if not item.nodeid.endswith(suffix):
+                item._id = coerce_node_id(item.nodeid + suffix)
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") != FAULTS)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 import httpx
 import orjson
+from aiokafka import AIOKafkaConsumer
 from stand import Portal, Stand, eventually, somebody
 
 from habeas.contracts.status import StatusChanged
@@ -167,3 +168,13 @@ async def metric(address: str, name: str) -> float:
     async with httpx.AsyncClient(timeout=5) as http:
         lines = (await http.get(f"{address}/metrics")).text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+
+async def written(stand: Stand, topic: str) -> int:
+    """How many records have ever been written to it."""
+    consumer = AIOKafkaConsumer(topic, group_id=None, **stand.kafka("operators"))
+    await consumer.start()
+    try:
+        return sum((await consumer.end_offsets(consumer.assignment())).values())
+    finally:
+        await consumer.stop()
