@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from habeas.contracts.result import SummaryItem
-from habeas.contracts.submission import Requester, Subject
+from habeas.contracts.submission import Identity, Requester, Subject
 from habeas.contracts.vocabulary import DeliverTo, Did
 from services.collector.domain import Case, Result, Step, address, advance, statement, withheld
-from shared.events import DeliveryResult, Identity, Notice, PlanMade, Recipient
+from shared.events import DeliveryResult, Notice, PlanMade, Recipient
 from tests.collector.samples import EMAIL, PERSONAL, item, opened, plan, task
 from tests.core.workbench import NOW
 
@@ -32,7 +32,7 @@ def case(
     return Case(
         opened=request,
         reachable=members.pop("reachable", True),
-        plan=plan(request.request_id, **systems).systems,
+        plan=plan(request.request_id, 1, **systems).systems,
         results={
             task(request.request_id, system): Result(system, outcome, summary) for system, outcome, summary in results
         },

@@ -35,7 +35,8 @@ def quiet() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def kafka(stand: Stand) -> dict[str, Any]:
     """aiokafka's options to act as the operators, who may do everything."""
-    return stand.kafka("operators")
+    options: dict[str, Any] = stand.kafka("operators")
+    return options
 
 
 @pytest.fixture(scope="session")

@@ -179,7 +179,8 @@ async def test_connections_cut_between_commit_and_delete_lose_nothing(
 ) -> None:
     """Rows whose deletion was cut off are said once more, by the sweeper: the same events, under the same ids."""
     watch = await watching(notes.written)
-    send, cut = outbox._send, []
+    send = outbox._send
+    cut: list[int] = []
 
     async def send_then_cut(records: Any) -> Any:
         sent = await send(records)
@@ -226,7 +227,7 @@ async def test_trouble_that_does_not_end_exhausts_patience_and_changes_nothing(
         (asyncpg.TooManyConnectionsError(), True),
         (asyncpg.QueryCanceledError(), True),
         (asyncpg.InterfaceError("connection is closed"), True),
-        (asyncpg.exceptions._base.DataError("value out of int32 range"), False),  # type: ignore[attr-defined]
+        (asyncpg.exceptions._base.DataError("value out of int32 range"), False),
         (asyncpg.UniqueViolationError(), False),
         (asyncpg.CharacterNotInRepertoireError(), False),
         (asyncpg.UndefinedTableError(), False),

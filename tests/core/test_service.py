@@ -86,10 +86,10 @@ async def start(
     env = stand.env("operators")
     settings = KafkaSettings(
         bootstrap_servers=env["HABEAS_KAFKA_BOOTSTRAP_SERVERS"],
-        security_protocol=env["HABEAS_KAFKA_SECURITY_PROTOCOL"],  # type: ignore[arg-type]
-        sasl_mechanism=env["HABEAS_KAFKA_SASL_MECHANISM"],  # type: ignore[arg-type]
+        security_protocol=env["HABEAS_KAFKA_SECURITY_PROTOCOL"],
+        sasl_mechanism=env["HABEAS_KAFKA_SASL_MECHANISM"],
         sasl_username=env["HABEAS_KAFKA_SASL_USERNAME"],
-        sasl_password=env["HABEAS_KAFKA_SASL_PASSWORD"],  # type: ignore[arg-type]
+        sasl_password=env["HABEAS_KAFKA_SASL_PASSWORD"],
     )
 
     def begin(name: str, patience: Patience = Patience(transient=0.3)) -> Running:  # noqa: B008
@@ -98,7 +98,7 @@ async def start(
             database_url=database.url("intake"),
             registry=ROOT / "registry" / "ale.toml",
             keys=keys.path,
-            http_port=port,  # type: ignore[arg-type]
+            http_port=port,
         )
         context = Context(service_settings, REGISTRY, keys.file, pool, clock)
         service = Service(name, context, Parts(notes.routes, notes.settle), settings)

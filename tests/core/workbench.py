@@ -17,7 +17,7 @@ from habeas.contracts.dead_letter import DeadLetter, RawRecord
 from habeas.contracts.sealing import new_key
 from habeas.contracts.topics import DEAD_LETTER_LIMIT, DEAD_LETTERS
 from shared.database import Connection, Pool
-from shared.messaging.outbox import Outbox, Outgoing, Repair
+from shared.messaging.outbox import Outbox, Outgoing, Repair, nothing_to_repair
 from shared.registry import load_registry
 
 ROOT = Path(__file__).parents[2]
@@ -125,9 +125,14 @@ class PrivateOutbox(Outbox):
     """The real outbox on real Kafka and PostgreSQL; topics are renamed on the way in, and what was sent is noted."""
 
     def __init__(
-        self, pool: Pool, client: dict[str, Any], rename: Callable[[str], str], *arguments: Repair, **options: Any
+        self,
+        pool: Pool,
+        client: dict[str, Any],
+        rename: Callable[[str], str],
+        repair: Repair = nothing_to_repair,
+        **options: Any,
     ) -> None:
-        super().__init__(pool, client, *arguments, **options)
+        super().__init__(pool, client, repair, **options)
         self._rename = rename
         self.sent: list[Outgoing] = []
 
