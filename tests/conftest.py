@@ -14,7 +14,6 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from _pytest.nodeid import coerce_node_id
 from stand import DeadLetters, Portal, Stand, stand_from_environment
 
 from operations.stack import Stack
@@ -88,16 +87,8 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Groups stay together on one worker. The faults come first: they wait more than they work, and the others run on
-    beside them."""
-    for item in items:
-        group = item.get_closest_marker("xdist_group")
-        if group is not None and config.getoption("loadgroup", default=False):
-            suffix = f"@{group.args[0]}"
-            # pytest-xdist 3.8 writes the group into an attribute that pytest 9.2 reads no more, and spreads the group.
-            if not item.nodeid.endswith(suffix):
-                item._id = coerce_node_id(item.nodeid + suffix)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The faults come first: they wait more than they work, and the others run on beside them."""
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") != FAULTS)
 
 

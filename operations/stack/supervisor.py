@@ -66,7 +66,7 @@ class Program:
     port: int | None = None
     user: User | None = None
     stop_signal: signal.Signals = signal.SIGTERM
-    grace: float = 15.0  # seconds between the stop signal and SIGKILL
+    grace: float = 25.0  # seconds between the stop signal and SIGKILL: more than a service takes for its last batch
     watched: bool = True  # ask for readiness as long as it runs, not only until it first is
 
 

@@ -144,11 +144,11 @@ class Assembler:
 
 
 def _contributions(locked: Locked, records: list[Records], work: Work) -> list[Contribution]:
-    by_task: Mapping[UUID, Records] = {entry.task_id: entry for entry in records}
+    by_task = {(entry.task_id, entry.system): entry for entry in records}
     contributions = []
     for planned in locked.plan or ():
-        entry = by_task.get(planned.task_id) if planned.task_id else None
-        if entry is None or entry.system != planned.system:
+        entry = by_task.get((planned.task_id, planned.system)) if planned.task_id else None
+        if entry is None:
             contributions.append(Contribution(planned.system, planned.state, reason=planned.reason))
             continue
         place = Place(entry.system, TaskFinished.TYPE, locked.opened.request_id, entry.task_id)

@@ -18,7 +18,7 @@ from habeas.contracts.topics import DEAD_LETTERS, OUTCOMES, PROGRESS, status
 from habeas.contracts.vocabulary import RequestOutcome
 from habeas.dead_letters import dead_letter
 from services.collector import domain, store
-from services.collector.store import KnownResult, Locked, NewResult, Orphan, Saved
+from services.collector.store import AnswerKey, KnownResult, Locked, NewResult, Orphan, Saved
 from shared.clock import Clock
 from shared.database import Connection
 from shared.events import (
@@ -77,7 +77,10 @@ class Handlers:
     async def progressed(self, batch: Sequence[Received[TaskProgressed, None]], work: Work) -> None:
         await store.record_progress(
             work.connection,
-            {received.body.task_id: (received.request_id, received.body.state) for received in batch},
+            {
+                AnswerKey(received.body.task_id, received.participant, received.request_id): received.body.state
+                for received in batch
+            },
         )
         work.touched.update(received.request_id for received in batch)
 
@@ -86,23 +89,20 @@ class Handlers:
         own = [received for received in batch if _is_own(received, work)]
         tasks = await store.planned_tasks(work.connection, {received.request_id for received in own})
         own = [received for received in own if not _is_foreign(received, tasks, work)]
-        first: dict[UUID, Finished] = {}
+        first: dict[AnswerKey, Finished] = {}
         for received in own:
-            first.setdefault(received.body.task_id, received)
+            first.setdefault(_key(received), received)
         recorded = await store.record_results(
             work.connection, [self._new_result(received, work) for received in first.values()]
         )
         repeated = [
-            received
-            for received in own
-            if received.body.task_id not in recorded or received is not first[received.body.task_id]
+            received for received in own if _key(received) not in recorded or received is not first[_key(received)]
         ]
         if repeated:
             known = dict(await store.known_results(work.connection, {received.body.task_id for received in repeated}))
             for received in repeated:
-                task_id = received.body.task_id
-                known[task_id] = await self._repeat(received, known[task_id], work)
-        unknown = [first[task_id] for task_id in recorded if task_id not in tasks]
+                known[_key(received)] = await self._repeat(received, known[_key(received)], work)
+        unknown = [first[key] for key in recorded if key.asked_of(tasks) is None]
         if unknown:
             await store.record_orphans(work.connection, [_orphan(received, work) for received in unknown], work.now)
         work.touched.update(received.request_id for received in own)
@@ -143,7 +143,7 @@ class Handlers:
         if superseded is not None:
             newer = self._new_result(received, work)
             if await store.replace_result(work.connection, newer, superseded):
-                return KnownResult(newer.request_id, newer.system, newer.ce_id, newer.fingerprint, newer.kid)
+                return KnownResult(newer.ce_id, newer.fingerprint, newer.kid)
         work.refuse(
             received,
             Reason.CONFLICT,
@@ -244,15 +244,13 @@ class Handlers:
     async def expire_orphans(self, work: Work) -> None:
         """Results that no task was ever given for go to the dead letters after a day."""
         orphans = await store.claim_orphans(work.connection, work.now - ORPHAN_PATIENCE)
-        tasks = await store.planned_tasks(work.connection, {orphan.request_id for orphan in orphans})
-        kept = [orphan for orphan in orphans if tasks.get(orphan.task_id) == orphan.system]
-        dropped = [orphan for orphan in orphans if tasks.get(orphan.task_id) != orphan.system]
+        tasks = await store.planned_tasks(work.connection, {orphan.key.request_id for orphan in orphans})
+        kept = [orphan for orphan in orphans if orphan.key.asked_of(tasks) == orphan.key.system]
+        dropped = [orphan for orphan in orphans if orphan.key.asked_of(tasks) != orphan.key.system]
         for orphan in dropped:
             letter = DeadLetter.model_validate_json(orphan.dead_letter)
             work.send(DEAD_LETTERS, letter, subject=letter.dead_letter_id)
-        await store.settle_orphans(
-            work.connection, [orphan.task_id for orphan in kept], [orphan.task_id for orphan in dropped]
-        )
+        await store.settle_orphans(work.connection, [orphan.key for orphan in kept], [orphan.key for orphan in dropped])
 
     async def repair(self, connection: Connection, sent: Sequence[Outgoing]) -> Sequence[Outgoing]:
         """Statuses that were sent late may have been overtaken: the newest is said once more, to stand last."""
@@ -281,11 +279,16 @@ def _is_own(received: Finished, work: Work) -> bool:
     return own
 
 
-def _is_foreign(received: Finished, tasks: Mapping[UUID, str], work: Work) -> bool:
-    foreign = tasks.get(received.body.task_id, received.participant) != received.participant
+def _is_foreign(received: Finished, tasks: Mapping[tuple[UUID, UUID], str], work: Work) -> bool:
+    """Whether the task was given to another system. Without a plan nobody can tell yet."""
+    foreign = _key(received).asked_of(tasks) not in {None, received.participant}
     if foreign:
         work.refuse(received, Reason.TASK_FOREIGN, "/task_id", "this task was given to another system")
     return foreign
+
+
+def _key(received: Finished) -> AnswerKey:
+    return AnswerKey(received.body.task_id, received.participant, received.request_id)
 
 
 def _fingerprint(received: Finished, kid: str, work: Work) -> bytes:
@@ -302,7 +305,7 @@ def _orphan(received: Finished, work: Work) -> Orphan:
         refused_by=work.service,
         now=work.now,
     )
-    return Orphan(received.body.task_id, received.request_id, received.participant, letter.data.decode())
+    return Orphan(_key(received), letter.data.decode())
 
 
 def opened_personal(locked: Locked, work: Work) -> OpenedPersonal:

@@ -17,14 +17,14 @@ SELECT task_id, request_id, system, ce_id, outcome, summary::jsonb, personal, fo
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
             $9::bytea[], $10::text[], $11::timestamptz[])
      AS new (task_id, request_id, system, ce_id, outcome, summary, personal, found, fingerprint, kid, received_at)
-ON CONFLICT (task_id) DO NOTHING
-RETURNING task_id
+ON CONFLICT (task_id, system, request_id) DO NOTHING
+RETURNING task_id, system, request_id
 
 -- name: replace_result
 UPDATE results
 SET ce_id = $2, outcome = $3, summary = $4::jsonb, personal = $5, found = $6, fingerprint = $7, kid = $8,
     received_at = $9
-WHERE task_id = $1 AND ce_id = $10 AND system = $11
+WHERE task_id = $1 AND ce_id = $10 AND system = $11 AND request_id = $12
   AND EXISTS (SELECT FROM cases WHERE cases.request_id = results.request_id AND status ->> 'state' = 'in_review')
 RETURNING task_id
 
@@ -35,11 +35,11 @@ SELECT task_id, request_id, system, ce_id, fingerprint, kid FROM results WHERE t
 SELECT request_id, systems FROM plans WHERE request_id = ANY($1::uuid[])
 
 -- name: record_orphans
-INSERT INTO orphans (task_id, request_id, system, dead_letter, since)
-SELECT task_id, request_id, system, dead_letter::jsonb, since
-FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[])
-     AS new (task_id, request_id, system, dead_letter, since)
-ON CONFLICT (task_id) DO NOTHING
+INSERT INTO orphans (task_id, system, request_id, dead_letter, since)
+SELECT task_id, system, request_id, dead_letter::jsonb, since
+FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::timestamptz[])
+     AS new (task_id, system, request_id, dead_letter, since)
+ON CONFLICT (task_id, system, request_id) DO NOTHING
 
 -- name: claim_orphans
 SELECT task_id, request_id, system, dead_letter
@@ -50,15 +50,21 @@ LIMIT 200
 FOR UPDATE SKIP LOCKED
 
 -- name: keep_orphans
-DELETE FROM orphans WHERE task_id = ANY($1::uuid[])
+DELETE FROM orphans
+USING unnest($1::uuid[], $2::text[], $3::uuid[]) AS kept (task_id, system, request_id)
+WHERE orphans.task_id = ANY($1::uuid[])
+  AND (orphans.task_id, orphans.system, orphans.request_id) = (kept.task_id, kept.system, kept.request_id)
 
 -- name: drop_results
-DELETE FROM results WHERE task_id = ANY($1::uuid[])
+DELETE FROM results
+USING unnest($1::uuid[], $2::text[], $3::uuid[]) AS dropped (task_id, system, request_id)
+WHERE results.task_id = ANY($1::uuid[])
+  AND (results.task_id, results.system, results.request_id) = (dropped.task_id, dropped.system, dropped.request_id)
 
 -- name: record_progress
-INSERT INTO progressed (task_id, request_id, state)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[])
-ON CONFLICT (task_id) DO UPDATE SET state = excluded.state
+INSERT INTO progressed (task_id, system, request_id, state)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[])
+ON CONFLICT (task_id, system, request_id) DO UPDATE SET state = excluded.state
 
 -- name: record_deliveries
 INSERT INTO deliveries (request_id, notice, recipient, ordinal, result, at)
@@ -83,7 +89,7 @@ SELECT
     (SELECT object FROM answers WHERE answers.request_id = asked.request_id) AS answer_object,
     ARRAY(SELECT ROW (task_id, system, outcome, summary::text, found) FROM results
           WHERE results.request_id = asked.request_id) AS results,
-    ARRAY(SELECT task_id FROM progressed WHERE progressed.request_id = asked.request_id) AS working,
+    ARRAY(SELECT ROW (task_id, system) FROM progressed WHERE progressed.request_id = asked.request_id) AS working,
     ARRAY(SELECT ROW (notice, result) FROM deliveries
           WHERE deliveries.request_id = asked.request_id AND recipient = 'requester') AS deliveries
 FROM unnest($1::uuid[]) AS asked (request_id)

@@ -5,9 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
+import asyncpg
 from pydantic import TypeAdapter
 
 from habeas.contracts.result import SummaryItem
@@ -19,6 +20,19 @@ from shared.events import DeliveryResult, NoticeDelivered, PlanMade, PlannedSyst
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 _SUMMARY: Final[TypeAdapter[tuple[SummaryItem, ...]]] = TypeAdapter(tuple[SummaryItem, ...])
 _SYSTEMS: Final[TypeAdapter[tuple[PlannedSystem, ...]]] = TypeAdapter(tuple[PlannedSystem, ...])
+
+
+class AnswerKey(NamedTuple):
+    """Whose answer to which task of which request. Only the plan knows whose a task is, and it may come later: until
+    then what a stranger says about a task stands beside the answer of the system that was asked, never in its place."""
+
+    task_id: UUID
+    system: str
+    request_id: UUID
+
+    def asked_of(self, tasks: Mapping[tuple[UUID, UUID], str]) -> str | None:
+        """The system that was given this task, as far as is known."""
+        return tasks.get((self.request_id, self.task_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +52,13 @@ class NewResult:
     kid: str
     received_at: datetime
 
+    @property
+    def key(self) -> AnswerKey:
+        return AnswerKey(self.task_id, self.system, self.request_id)
+
 
 @dataclass(frozen=True, slots=True)
 class KnownResult:
-    request_id: UUID
-    system: str
     ce_id: UUID
     fingerprint: bytes
     kid: str
@@ -52,9 +68,7 @@ class KnownResult:
 class Orphan:
     """A result without a task so far. `dead_letter` is the ready body of what it becomes after a day."""
 
-    task_id: UUID
-    request_id: UUID
-    system: str
+    key: AnswerKey
     dead_letter: str
 
 
@@ -137,9 +151,9 @@ async def record_plans(connection: Connection, plans: Collection[PlanMade]) -> N
     )
 
 
-async def record_results(connection: Connection, results: Collection[NewResult]) -> frozenset[UUID]:
-    """The tasks whose first answer this is."""
-    ordered = sorted(results, key=lambda result: result.task_id)
+async def record_results(connection: Connection, results: Collection[NewResult]) -> frozenset[AnswerKey]:
+    """Those that are the first answer of their system to their task."""
+    ordered = sorted(results, key=lambda result: result.key)
     rows = await connection.fetch(
         _SQL["record_results"],
         [result.task_id for result in ordered],
@@ -154,7 +168,7 @@ async def record_results(connection: Connection, results: Collection[NewResult])
         [result.kid for result in ordered],
         [result.received_at for result in ordered],
     )
-    return frozenset(row["task_id"] for row in rows)
+    return frozenset(map(_key, rows))
 
 
 async def replace_result(connection: Connection, result: NewResult, superseded: UUID) -> bool:
@@ -172,23 +186,21 @@ async def replace_result(connection: Connection, result: NewResult, superseded: 
         result.received_at,
         superseded,
         result.system,
+        result.request_id,
     )
     return row is not None
 
 
-async def known_results(connection: Connection, task_ids: Collection[UUID]) -> Mapping[UUID, KnownResult]:
+async def known_results(connection: Connection, task_ids: Collection[UUID]) -> Mapping[AnswerKey, KnownResult]:
     rows = await connection.fetch(_SQL["known_results"], list(task_ids))
-    return {
-        row["task_id"]: KnownResult(row["request_id"], row["system"], row["ce_id"], row["fingerprint"], row["kid"])
-        for row in rows
-    }
+    return {_key(row): KnownResult(row["ce_id"], row["fingerprint"], row["kid"]) for row in rows}
 
 
-async def planned_tasks(connection: Connection, request_ids: Collection[UUID]) -> Mapping[UUID, str]:
-    """Task id to system, of all tasks that the requests' plans name."""
+async def planned_tasks(connection: Connection, request_ids: Collection[UUID]) -> Mapping[tuple[UUID, UUID], str]:
+    """Request id and task id to system, of all tasks that the requests' plans name."""
     rows = await connection.fetch(_SQL["plans"], list(request_ids))
     return {
-        item.task_id: item.system
+        (row["request_id"], item.task_id): item.system
         for row in rows
         for item in _SYSTEMS.validate_json(row["systems"])
         if item.task_id is not None
@@ -196,36 +208,30 @@ async def planned_tasks(connection: Connection, request_ids: Collection[UUID]) -
 
 
 async def record_orphans(connection: Connection, orphans: Collection[Orphan], since: datetime) -> None:
+    ordered = sorted(orphans, key=lambda orphan: orphan.key)
     await connection.execute(
         _SQL["record_orphans"],
-        [orphan.task_id for orphan in orphans],
-        [orphan.request_id for orphan in orphans],
-        [orphan.system for orphan in orphans],
-        [orphan.dead_letter for orphan in orphans],
-        [since] * len(orphans),
+        *_columns([orphan.key for orphan in ordered]),
+        [orphan.dead_letter for orphan in ordered],
+        [since] * len(ordered),
     )
 
 
 async def claim_orphans(connection: Connection, before: datetime) -> list[Orphan]:
     rows = await connection.fetch(_SQL["claim_orphans"], before)
-    return [Orphan(row["task_id"], row["request_id"], row["system"], row["dead_letter"]) for row in rows]
+    return [Orphan(_key(row), row["dead_letter"]) for row in rows]
 
 
-async def settle_orphans(connection: Connection, kept: Collection[UUID], dropped: Collection[UUID]) -> None:
+async def settle_orphans(connection: Connection, kept: Collection[AnswerKey], dropped: Collection[AnswerKey]) -> None:
     """`kept` have found their tasks; the results of `dropped` go."""
-    await connection.execute(_SQL["keep_orphans"], list(kept))
-    await connection.execute(_SQL["drop_results"], list(dropped))
+    await connection.execute(_SQL["keep_orphans"], *_columns(kept))
+    await connection.execute(_SQL["drop_results"], *_columns(dropped))
 
 
-async def record_progress(connection: Connection, progressed: Mapping[UUID, tuple[UUID, str]]) -> None:
-    """Task id to request id and state."""
-    ordered = sorted(progressed.items())
-    await connection.execute(
-        _SQL["record_progress"],
-        [task_id for task_id, _ in ordered],
-        [request_id for _, (request_id, _) in ordered],
-        [state for _, (_, state) in ordered],
-    )
+async def record_progress(connection: Connection, progressed: Mapping[AnswerKey, str]) -> None:
+    """The state that each system says its task is in."""
+    ordered = sorted(progressed)
+    await connection.execute(_SQL["record_progress"], *_columns(ordered), [progressed[key] for key in ordered])
 
 
 async def record_deliveries(connection: Connection, deliveries: Collection[NoticeDelivered]) -> None:
@@ -254,20 +260,22 @@ async def lock_cases(connection: Connection, request_ids: Collection[UUID]) -> l
     locked = []
     for row in cases:
         fact = facts[row["request_id"]]
-        sealed = tuple(SealedResult(task_id, system, found) for task_id, system, _, _, found in fact["results"])
+        plan = None if fact["plan"] is None else _SYSTEMS.validate_json(fact["plan"])
+        asked = {(item.task_id, item.system) for item in plan or ()}
+        results = [each for each in fact["results"] if plan is None or (each[0], each[1]) in asked]
         locked.append(
             Locked(
                 opened=RequestOpened.model_validate_json(row["opened"]),
                 status=None if row["status"] is None else StatusChanged.model_validate_json(row["status"]),
                 reported=frozenset(row["reported"]),
                 noticed=frozenset(row["noticed"]),
-                plan=None if fact["plan"] is None else _SYSTEMS.validate_json(fact["plan"]),
+                plan=plan,
                 results={
                     task_id: Result(system, outcome, _SUMMARY.validate_json(summary))
-                    for task_id, system, outcome, summary, _ in fact["results"]
+                    for task_id, system, outcome, summary, _ in results
                 },
-                sealed_results=sealed,
-                working=frozenset(fact["working"]),
+                sealed_results=tuple(SealedResult(task_id, system, found) for task_id, system, *_, found in results),
+                working=frozenset(task_id for task_id, system in fact["working"] if (task_id, system) in asked),
                 deliveries={notice: DeliveryResult(result) for notice, result in fact["deliveries"]},
                 answer_object=fact["answer_object"],
                 answer_expires_at=fact["answer_expires_at"],
@@ -335,3 +343,11 @@ async def statuses(connection: Connection, request_ids: Collection[UUID]) -> lis
     """The newest status of each."""
     rows = await connection.fetch(_SQL["statuses"], list(request_ids))
     return [StatusChanged.model_validate_json(row["status"]) for row in rows]
+
+
+def _key(row: asyncpg.Record) -> AnswerKey:
+    return AnswerKey(row["task_id"], row["system"], row["request_id"])
+
+
+def _columns(keys: Collection[AnswerKey]) -> tuple[list[UUID], list[str], list[UUID]]:
+    return [key.task_id for key in keys], [key.system for key in keys], [key.request_id for key in keys]

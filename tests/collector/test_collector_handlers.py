@@ -301,6 +301,27 @@ async def test_only_the_system_itself_answers(collector: Consumer, outbox: Priva
     assert [each.state for each in statuses(outbox, request_id)[-1].systems] == ["finished", "asked"]
 
 
+async def test_a_stranger_who_answers_before_the_plan_takes_nobodys_place(
+    collector: Consumer, outbox: PrivateOutbox, keys: Keys, clock: Clock, handlers: Handlers
+) -> None:
+    """Support says that billing's task has failed, before anybody can know whose task that is."""
+    request_id = uuid4()
+    stranger = finished_record(keys, request_id, "support", "failed", task_id=task(request_id, "billing"))
+    await collector.handle([stranger])
+    await collector.handle([opened_record(keys, request_id), planned_record(request_id, billing="asked")])
+    assert [each.state for each in statuses(outbox, request_id)[-1].systems] == ["asked"]
+    await collector.handle([finished_record(keys, request_id, "billing")])
+    assert [(each.state, each.outcome) for each in statuses(outbox, request_id)[-1].systems] == [
+        ("finished", "completed")
+    ]
+    assert outbox.dead_letters() == []
+    clock.advance(ORPHAN_PATIENCE + timedelta(seconds=1))
+    await collector.transact(handlers.expire_orphans)
+    assert [(letter.offset, letter.reason) for letter in outbox.dead_letters()] == [
+        (stranger.offset, Reason.TASK_UNKNOWN)
+    ]
+
+
 # Results whose task is not known (yet)
 
 

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from services.collector import store
-from services.collector.store import NewResult, Orphan, Saved
+from services.collector.store import AnswerKey, NewResult, Orphan, Saved
 from shared.database import Connection, Pool
 from shared.events import DeliveryResult, NoticeDelivered, Recipient
 from tests.collector.samples import item, opened, plan, task
@@ -21,6 +21,7 @@ from tests.core.workbench import NOW
 from tests.stack_database import Database
 
 ONE, TWO = UUID(int=1), UUID(int=2)
+BILLING = AnswerKey(task(ONE, "billing"), "billing", ONE)
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ async def test_the_highest_plan_counts_in_a_batch_and_between_batches(pool: Pool
         await store.record_plans(connection, plans[:1])
         (case,) = await store.lock_cases(connection, [ONE])
         assert case.plan == plans[1].systems
-        assert await store.planned_tasks(connection, [ONE, TWO]) == {task(ONE, "billing"): "billing"}
+        assert await store.planned_tasks(connection, [ONE, TWO]) == {(ONE, task(ONE, "billing")): "billing"}
 
 
 async def test_facts_that_come_before_the_request_are_there_when_it_comes(pool: Pool) -> None:
@@ -83,9 +84,9 @@ async def test_facts_that_come_before_the_request_are_there_when_it_comes(pool: 
         at=NOW,
     )
     async with pool.acquire() as connection:
-        assert await store.record_results(connection, [result()]) == {task(ONE, "billing")}
+        assert await store.record_results(connection, [result()]) == {BILLING}
         await store.record_plans(connection, [plan(ONE, billing="asked")])
-        await store.record_progress(connection, {task(ONE, "billing"): (ONE, "working")})
+        await store.record_progress(connection, {BILLING: "working"})
         await store.record_deliveries(connection, [delivered, delivered])
         assert await store.lock_cases(connection, [ONE]) == []
         await store.open_cases(connection, [opened(request_id=ONE)])
@@ -107,13 +108,29 @@ async def test_a_mail_to_the_dpo_is_not_one_to_the_requester(pool: Pool) -> None
     assert case.deliveries == {}
 
 
+async def test_a_strangers_answer_stands_beside_and_does_not_count(pool: Pool) -> None:
+    """Before the plan nobody knows whose a task is."""
+    stranger = result(system="support", task_id=BILLING.task_id, outcome="failed")
+    elsewhere = result(TWO, task_id=BILLING.task_id, outcome="failed")
+    async with pool.acquire() as connection:
+        assert await store.record_results(connection, [stranger, elsewhere]) == {stranger.key, elsewhere.key}
+        assert await store.record_results(connection, [result()]) == {BILLING}
+        await store.record_progress(connection, {stranger.key: "working"})
+        await store.open_cases(connection, [opened(request_id=ONE)])
+        await store.record_plans(connection, [plan(ONE, billing="asked", support="asked")])
+        (case,) = await store.lock_cases(connection, [ONE])
+    assert {task_id: found.system for task_id, found in case.results.items()} == {BILLING.task_id: "billing"}
+    assert [sealed.system for sealed in case.sealed_results] == ["billing"]
+    assert case.working == frozenset()
+
+
 async def test_the_first_result_counts_in_a_batch_and_between_batches(pool: Pool) -> None:
     first = result()
     async with pool.acquire() as connection:
-        assert await store.record_results(connection, [first, result(outcome="failed")]) == {first.task_id}
+        assert await store.record_results(connection, [first, result(outcome="failed")]) == {first.key}
         assert await store.record_results(connection, [result(outcome="failed")]) == set()
         known = await store.known_results(connection, [first.task_id, uuid4()])
-    assert known[first.task_id].ce_id == first.ce_id
+    assert known[first.key].ce_id == first.ce_id
     assert len(known) == 1
 
 
@@ -139,7 +156,7 @@ async def test_a_result_is_replaced_under_review_by_its_author_and_by_name(
         named = first.ce_id if by_its_name else uuid4()
         assert await store.replace_result(connection, newer, named) is expected
         known = await store.known_results(connection, [first.task_id])
-    assert known[first.task_id].ce_id == (newer.ce_id if expected else first.ce_id)
+    assert known[first.key].ce_id == (newer.ce_id if expected else first.ce_id)
 
 
 async def test_what_was_saved_is_what_is_locked(pool: Pool) -> None:
@@ -154,7 +171,7 @@ async def test_what_was_saved_is_what_is_locked(pool: Pool) -> None:
 
 
 async def test_orphans_wait_and_are_claimed_once(pool: Pool) -> None:
-    orphan = Orphan(task(ONE, "billing"), ONE, "billing", "{}")
+    orphan = Orphan(BILLING, "{}")
     async with pool.acquire() as first, pool.acquire() as second:
         await store.record_results(first, [result()])
         await store.record_orphans(first, [orphan, orphan], NOW)
@@ -163,9 +180,9 @@ async def test_orphans_wait_and_are_claimed_once(pool: Pool) -> None:
         async with first.transaction():
             assert await store.claim_orphans(first, NOW + timedelta(seconds=1)) == [orphan]
             assert await store.claim_orphans(second, NOW + timedelta(seconds=1)) == []
-        await store.settle_orphans(first, [], [orphan.task_id])
+        await store.settle_orphans(first, [], [orphan.key])
         assert await store.claim_orphans(first, NOW + timedelta(days=1)) == []
-        assert await store.known_results(first, [orphan.task_id]) == {}
+        assert await store.known_results(first, [orphan.key.task_id]) == {}
 
 
 async def test_answers_are_queued_claimed_and_finished_once(pool: Pool) -> None:
@@ -245,7 +262,7 @@ async def test_cases_are_locked_in_one_order_whatever_they_are_asked_in(pool: Po
             lambda connection: store.record_plans(connection, [plan(each, billing="asked") for each in shuffled]),
             lambda connection: store.record_results(connection, [result(each) for each in shuffled]),
             lambda connection: store.record_progress(
-                connection, {task(each, "billing"): (each, "working") for each in shuffled}
+                connection, {AnswerKey(task(each, "billing"), "billing", each): "working" for each in shuffled}
             ),
             lambda connection: store.lock_cases(connection, shuffled),
         )
@@ -300,7 +317,7 @@ async def test_impossible_states_cannot_be_stored(pool: Pool, statement: str) ->
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO orphans VALUES (gen_random_uuid(), gen_random_uuid(), 's', '{}', now())",
+        "INSERT INTO orphans VALUES (gen_random_uuid(), 's', gen_random_uuid(), '{}', now())",
         "INSERT INTO assemblies VALUES (gen_random_uuid(), now())",
         "INSERT INTO answers VALUES (gen_random_uuid(), 'object', now())",
     ],
@@ -317,14 +334,15 @@ async def test_hot_statements_use_indexes(pool: Pool) -> None:
         INSERT INTO plans SELECT request_id, 1, '[]' FROM cases;
         INSERT INTO results SELECT md5('t' || n)::uuid, md5('r' || n)::uuid, 'billing', gen_random_uuid(), 'completed',
             '[]', 'p', NULL, decode(repeat('00', 32), 'hex'), 'k', now() FROM generate_series(1, 50000) AS n;
-        INSERT INTO progressed SELECT task_id, request_id, 'working' FROM results;
+        INSERT INTO progressed SELECT task_id, system, request_id, 'working' FROM results;
         INSERT INTO deliveries SELECT request_id, 'completed', 'requester', 1, 'accepted', now() FROM cases;
-        INSERT INTO orphans SELECT task_id, request_id, system, '{}', now() - random() * interval '1 day' FROM results;
+        INSERT INTO orphans SELECT task_id, system, request_id, '{}', now() - random() * interval '1 day' FROM results;
         INSERT INTO assemblies SELECT request_id, now() - random() * interval '1 day' FROM cases;
         INSERT INTO answers SELECT request_id, 'o', now() FROM cases;
         ANALYZE;
     """
     ids = [uuid4() for _ in range(300)]
+    systems = ["billing"] * len(ids)
     expected = {
         "lock": ((ids,), {"cases_pkey"}),
         "statuses": ((ids,), {"cases_pkey"}),
@@ -337,8 +355,8 @@ async def test_hot_statements_use_indexes(pool: Pool) -> None:
         ),
         "claim_orphans": ((NOW - timedelta(days=3000),), {"orphans_since"}),
         "claim_assemblies": ((20, NOW), {"assemblies_due_at"}),
-        "keep_orphans": ((ids,), {"orphans_pkey"}),
-        "drop_results": ((ids,), {"results_pkey"}),
+        "keep_orphans": ((ids, systems, ids), {"orphans_pkey"}),
+        "drop_results": ((ids, systems, ids), {"results_pkey"}),
     }
     async with pool.acquire() as connection:
         await connection.execute(load)

@@ -18,8 +18,10 @@ CREATE TABLE plans (
     systems      jsonb       NOT NULL
 );
 
+-- Whose a task is, only the plan knows, and it may come later. So a stranger's word about a task, or a word under another
+-- request, stands beside the answer of the system that was asked, and can never take its place.
 CREATE TABLE results (
-    task_id      uuid        PRIMARY KEY,
+    task_id      uuid        NOT NULL,
     request_id   uuid        NOT NULL,
     system       text        NOT NULL,
     ce_id        uuid        NOT NULL,
@@ -29,24 +31,29 @@ CREATE TABLE results (
     found        text,                                 -- identifiers for other systems, sealed for the services
     fingerprint  bytea       NOT NULL CHECK (length(fingerprint) = 32),
     kid          text        NOT NULL,
-    received_at  timestamptz NOT NULL
+    received_at  timestamptz NOT NULL,
+    PRIMARY KEY (task_id, system, request_id)
 );
 CREATE INDEX results_request ON results (request_id);
 
 -- Results whose task is not known yet. After a day they are dead letters.
 CREATE TABLE orphans (
-    task_id      uuid        PRIMARY KEY REFERENCES results ON DELETE CASCADE,
-    request_id   uuid        NOT NULL,
+    task_id      uuid        NOT NULL,
     system       text        NOT NULL,
+    request_id   uuid        NOT NULL,
     dead_letter  jsonb       NOT NULL,                 -- ready to be sent
-    since        timestamptz NOT NULL
+    since        timestamptz NOT NULL,
+    PRIMARY KEY (task_id, system, request_id),
+    FOREIGN KEY (task_id, system, request_id) REFERENCES results ON DELETE CASCADE
 );
 CREATE INDEX orphans_since ON orphans (since);
 
 CREATE TABLE progressed (
-    task_id      uuid        PRIMARY KEY,
+    task_id      uuid        NOT NULL,
+    system       text        NOT NULL,
     request_id   uuid        NOT NULL,
-    state        text        NOT NULL
+    state        text        NOT NULL,
+    PRIMARY KEY (task_id, system, request_id)
 );
 CREATE INDEX progressed_request ON progressed (request_id);
 
