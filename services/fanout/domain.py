@@ -184,7 +184,7 @@ def advance(plan: Plan, facts: Facts) -> tuple[PlanItem, ...]:
     before: frozenset[str] = frozenset()
     changes: list[PlanItem] = []
     for item in plan.items:
-        ahead, before = before, before | _may_provide(item, facts, possible)
+        ahead, before = before, before | _may_provide(item, facts, before)
         match item:
             case Asked() | NotReached():
                 continue

@@ -72,8 +72,10 @@ class Office:
         """Reads from now on."""
         consumer = AIOKafkaConsumer(**self._options, enable_auto_commit=False, max_partition_fetch_bytes=4_194_304)
         await consumer.start()
-        await consumer._client.force_metadata_update()
-        consumer.assign([TopicPartition(topic, number) for number in sorted(await _partitions(consumer, topic))])
+        async with asyncio.timeout(PATIENCE):  # a topic is made before every broker's metadata know of it
+            while not (partitions := await _partitions(consumer, topic)):
+                await consumer._client.force_metadata_update()
+        consumer.assign([TopicPartition(topic, number) for number in sorted(partitions)])
         await consumer.seek_to_end()
         for place in consumer.assignment():
             await consumer.position(place)

@@ -121,7 +121,7 @@ def test_plan_for_a_program() -> None:
     assert states == {
         "billing": ("asked", None),
         "support": ("asked", None),
-        "analytics": ("asked", None),
+        "analytics": ("waiting", "waiting_for_identifier"),
         "payments": ("waiting", "waiting_for_identifier"),
     }
     billing, payments = answer["systems"][0], answer["systems"][3]
