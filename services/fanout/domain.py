@@ -176,9 +176,13 @@ def make_plan(
 def advance(plan: Plan, facts: Facts) -> tuple[PlanItem, ...]:
     """The items that change: each replaces the plan's item of the same system; an `Asked` among them is to be sent.
 
-    What a system comes to depends on the whole of the facts and not on the way there, so any order of the same facts
-    ends alike; and after `apply`, the same facts change nothing more. An asked system stays asked, whatever is found
-    later. A system given up as not found is asked after all if its identifier turns up.
+    Once everybody has finished, what a system has come to depends on the whole of the facts and not on the way there;
+    and after `apply`, the same facts change nothing more. An asked system stays asked, whatever is found later. A
+    system given up as not found is asked after all if its identifier turns up.
+
+    One that could be asked still waits for further identifiers that a system before it in the plan may find: asked by
+    a visitor's cookie alone, it would miss what it holds under the account. Only for those before it, so that no two
+    wait for each other.
     """
     possible = _may_still_find(plan, facts)
     before: frozenset[str] = frozenset()

@@ -93,7 +93,7 @@ async def end_sessions(stand: Stand, name: str) -> int:
     try:
         ended = await connection.fetch(
             """select pg_terminate_backend(pid) from pg_stat_activity
-               where usename = current_user and pid <> pg_backend_pid()"""
+               where usename = current_user and datname = current_database() and pid <> pg_backend_pid()"""
         )
     finally:
         await connection.close()
