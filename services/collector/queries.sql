@@ -25,7 +25,12 @@ UPDATE results
 SET ce_id = $2, outcome = $3, summary = $4::jsonb, personal = $5, found = $6, fingerprint = $7, kid = $8,
     received_at = $9
 WHERE task_id = $1 AND ce_id = $10 AND system = $11 AND request_id = $12
-  AND EXISTS (SELECT FROM cases WHERE cases.request_id = results.request_id AND status ->> 'state' = 'in_review')
+  AND EXISTS (
+      SELECT FROM cases
+      WHERE cases.request_id = results.request_id
+        AND (status ->> 'state' = 'in_review'
+             OR status ->> 'state' = 'in_progress' AND outcome IN ('failed', 'needs_input', 'unsupported'))
+  )
 RETURNING task_id
 
 -- name: known_results

@@ -172,7 +172,8 @@ async def record_results(connection: Connection, results: Collection[NewResult])
 
 
 async def replace_result(connection: Connection, result: NewResult, superseded: UUID) -> bool:
-    """Puts a system's newer answer in place of `superseded`, as long as a person is still looking at the case."""
+    """Puts a system's newer answer in place of `superseded`, as long as a person is still looking at the case, or the
+    others are still at work and the first answer was none."""
     row = await connection.fetchval(
         _SQL["replace_result"],
         result.task_id,

@@ -140,7 +140,7 @@ async def test_the_first_result_counts_in_a_batch_and_between_batches(pool: Pool
         ("in_review", {}, True, True),
         ("in_review", {}, False, False),
         ("in_review", {"system": "support", "task_id": task(ONE, "billing")}, True, False),
-        ("in_progress", {}, True, False),
+        ("in_progress", {}, True, True),
         ("closed", {}, True, False),
     ],
 )
@@ -157,6 +157,15 @@ async def test_a_result_is_replaced_under_review_by_its_author_and_by_name(
         assert await store.replace_result(connection, newer, named) is expected
         known = await store.known_results(connection, [first.task_id])
     assert known[first.key].ce_id == (newer.ce_id if expected else first.ce_id)
+
+
+async def test_an_answer_that_was_one_is_not_replaced_while_others_are_at_work(pool: Pool) -> None:
+    first = result(outcome="completed")
+    async with pool.acquire() as connection:
+        await store.open_cases(connection, [opened(request_id=ONE)])
+        await store.record_results(connection, [first])
+        await store.save(connection, [saved(ONE, state="in_progress")])
+        assert not await store.replace_result(connection, result(outcome="failed"), first.ce_id)
 
 
 async def test_what_was_saved_is_what_is_locked(pool: Pool) -> None:

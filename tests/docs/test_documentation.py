@@ -6,11 +6,17 @@ from pathlib import Path
 import pytest
 import typer
 
+from habeas.contracts import Keyring
+from habeas.contracts.sealing import JsonWebKey, new_key
+from habeas.contracts.submission import RequestSubmitted
 from habeas.participant import Participant, ParticipantSettings
 from habeas.settings import KafkaSettings
 from operations.cli import build
+from operations.commands.submit import submission
 from services.collector.app import CollectorSettings
 from services.notifier.app import NotifierSettings
+from shared.clock import system_clock
+from systems import sample
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -45,6 +51,14 @@ def test_commands_exist(page: Path) -> None:
     known = set(command.list_commands(None))  # type: ignore[attr-defined,arg-type]
     named = set(re.findall(r"(?:`|bin/|\n)habeas ([a-z][a-z-]+)", page.read_text()))
     assert named <= known
+
+
+def test_the_example_submission_keeps_the_contract() -> None:
+    keyring = Keyring([JsonWebKey.model_validate(new_key("web"))])
+    given = (ROOT / "docs" / "example-submission.json").read_bytes()
+    event = submission(given, "web", keyring, system_clock())
+    assert event.type == RequestSubmitted.TYPE
+    assert sample.person(94).email in given.decode()
 
 
 def test_every_setting_is_explained() -> None:
