@@ -41,7 +41,7 @@ _log = structlog.get_logger(__name__)
 _FASTSTREAM = logging.getLogger("habeas.faststream")
 """Not FastStream's own logger, which brings a handler of its own that prints tracebacks with values."""
 
-_POLL_MS = 5
+_POLL_MS = 10
 """An empty poll of FastStream's batch subscriber sleeps this long again without polling; six hops add up."""
 
 _SESSION_MS = 6_000
