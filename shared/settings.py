@@ -1,16 +1,9 @@
 """What every service is told by its environment (`HABEAS_*`)."""
 
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-from habeas.settings import load
-
-__all__ = ["ServiceSettings", "load"]
-
-Loaded = TypeVar("Loaded", bound="ServiceSettings")
 
 
 class ServiceSettings(BaseSettings):

@@ -30,6 +30,9 @@ class Metrics:
         "habeas_handler_failures_total", "Records that no attempt could handle: alert on any", registry=REGISTRY
     )
     outbox_swept = Counter("habeas_outbox_swept_total", "Events sent by the sweeper", registry=REGISTRY)
+    outbox_stale = Gauge(
+        "habeas_outbox_stale_rows", "Events that should have been sent by now: Kafka refuses them", registry=REGISTRY
+    )
     outbox_failures = Counter("habeas_outbox_failures_total", "Sends that Kafka did not confirm", registry=REGISTRY)
     poll_age = Gauge("habeas_poll_age_seconds", "Since the consumer last asked for records", registry=REGISTRY)
     lag = Gauge("habeas_lag_records", "Records not yet handled", ["topic"], registry=REGISTRY)

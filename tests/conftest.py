@@ -77,6 +77,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False  # pytest-xdist would begin with the group of most tests
     if is_worker or config.option.without_stack or config.option.collectonly or stand_from_environment():
         return
+    if "HABEAS_KAFKA_BOOTSTRAP_SERVERS" in os.environ:
+        raise pytest.UsageError(
+            "HABEAS_KAFKA_BOOTSTRAP_SERVERS names a stack for one principal, and the tests act as all of them: set "
+            "HABEAS_STACK to a folder with env/<name> for each, as `habeas up --root FOLDER` writes it"
+        )
     _background = Background()
     _background.start()
 

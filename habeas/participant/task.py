@@ -53,10 +53,6 @@ class Task:
         """The values of the person's identities of these types."""
         return tuple(item.identity_value for item in self.identities if item.identity_type in types)
 
-    def asks_for(self, category: str) -> bool:
-        """Whether `category` is in the task's scope."""
-        return any(item.category == category for item in self.scope)
-
     async def once(self, name: str, kind: type[Value], compute: Callable[[], Awaitable[Value]]) -> Value:
         """What `compute` returned the first time, even if the process died since.
 

@@ -49,10 +49,6 @@ class Ask:
         """The mails that the person gets, each exactly once."""
         return "acknowledged", self.outcome.value
 
-    @property
-    def has_copy(self) -> bool:
-        return self.right == Right.ACCESS and self.outcome != RequestOutcome.NOTHING_HELD
-
 
 READER, LEAVER = sample.person(94), sample.person(934)
 

@@ -49,7 +49,7 @@ def environments(stack: Surroundings) -> dict[str, dict[str, str]]:
     found["notifier"] |= public | {"HABEAS_SMTP_URL": f"smtp://{HOST}:{stack.ports['smtp']}"}
     found[OPERATORS] |= registry | public | store | {"HABEAS_DATABASE_URL": stack.postgres.url(OPERATORS)}
     for name in stack.systems:
-        found[name] |= store | {"HABEAS_DATA_DIR": str(stack.root / "data" / name)}
+        found[name]["HABEAS_DATA_DIR"] = str(stack.root / "data" / name)
         if name in OWN_DATABASE:
             found[name]["HABEAS_DATABASE_URL"] = stack.postgres.url(name, OWN_DATABASE[name])
     if "payments" in stack.systems:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from habeas.contracts.result import SummaryItem
@@ -90,6 +90,21 @@ class Case:
     status: StatusChanged | None = None
     reported: frozenset[str] = frozenset()
     noticed: frozenset[str] = frozenset()
+    """The marks of the notices that were asked for."""
+
+
+class Told(NamedTuple):
+    """Somebody is to be told something. A notice is asked for once under its natural key; a further reason for a review
+    is a further notice, with an ordinal of its own."""
+
+    notice: Notice
+    recipient: Recipient
+    ordinal: int = 1
+
+    @property
+    def mark(self) -> str:
+        """As which a case remembers that it was asked for."""
+        return f"{self.notice}.{self.ordinal}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +115,7 @@ class Step:
     """A new one to publish."""
     report: tuple[str, ...] = ()
     """All systems finished so far, for fan-out; empty where there is nothing new to tell."""
-    notices: tuple[tuple[Notice, Recipient], ...] = ()
+    notices: tuple[Told, ...] = ()
     assemble: bool = False
     """Whether the answer can and must be put together."""
 
@@ -122,7 +137,7 @@ def advance(case: Case, now: datetime) -> Step:
     if case.status is not None and case.status.state == RequestState.CLOSED:
         return Step()
     standing = _standing(case)
-    notices = tuple((notice, recipient) for notice, recipient in _notices(case, standing) if notice not in case.noticed)
+    notices = tuple(told for told in _notices(case, standing) if told.mark not in case.noticed)
     finished = _finished(case)
     waiting = any(item.state == SystemState.WAITING for item in case.plan or ())
     report = tuple(sorted(finished)) if waiting and finished - case.reported else ()
@@ -242,16 +257,16 @@ def _outcome(right: str, results: tuple[Result, ...]) -> RequestOutcome:
     return RequestOutcome.COMPLETED
 
 
-def _notices(case: Case, standing: _Standing) -> Iterable[tuple[Notice, Recipient]]:
+def _notices(case: Case, standing: _Standing) -> Iterable[Told]:
     opened = case.opened
     if opened.decision != Decision.REFUSED and opened.notify_by != NotifyBy.PORTAL and case.reachable:
-        yield Notice.ACKNOWLEDGED, Recipient.REQUESTER
+        yield Told(Notice.ACKNOWLEDGED, Recipient.REQUESTER)
     if standing.final is not None:
-        yield standing.final, Recipient.REQUESTER
+        yield Told(standing.final, Recipient.REQUESTER)
     if standing.state is RequestState.TRIAGE:
-        yield Notice.DPO_TRIAGE, Recipient.DPO
-    if standing.state is RequestState.IN_REVIEW:
-        yield Notice.DPO_REVIEW, Recipient.DPO
+        yield Told(Notice.DPO_TRIAGE, Recipient.DPO)
+    if standing.review is not None:
+        yield Told(Notice.DPO_REVIEW, Recipient.DPO, 1 + tuple(ReviewReason).index(standing.review))
 
 
 def _status(case: Case, standing: _Standing, now: datetime) -> StatusChanged | None:

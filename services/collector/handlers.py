@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -48,6 +48,7 @@ ORPHAN_PATIENCE: Final = timedelta(hours=24)
 _OUTCOMES: Final = frozenset(outcome.value for outcome in RequestOutcome)
 
 Finished = Received[TaskFinished, ResultPersonal]
+OfTask = Received[TaskFinished | TaskProgressed, Any]
 
 
 class Handlers:
@@ -75,14 +76,10 @@ class Handlers:
         work.touched.update(received.request_id for received in batch)
 
     async def progressed(self, batch: Sequence[Received[TaskProgressed, None]], work: Work) -> None:
-        await store.record_progress(
-            work.connection,
-            {
-                AnswerKey(received.body.task_id, received.participant, received.request_id): received.body.state
-                for received in batch
-            },
-        )
-        work.touched.update(received.request_id for received in batch)
+        tasks = await store.planned_tasks(work.connection, {received.request_id for received in batch})
+        own = [received for received in batch if not _is_foreign(received, tasks, work)]
+        await store.record_progress(work.connection, {_key(received): received.body.state for received in own})
+        work.touched.update(received.request_id for received in own)
 
     async def finished(self, batch: Sequence[Finished], work: Work) -> None:
         """The first answer to a task counts; the same again is nothing; another is a conflict unless it supersedes."""
@@ -165,8 +162,8 @@ class Handlers:
             step = domain.advance(case, work.now)
             if step.report:
                 self._report(locked, step.report, work)
-            for notice, recipient in step.notices:
-                self._notify(locked, case, step, opened, (notice, recipient), work)
+            for told in step.notices:
+                self._notify(locked, case, step, opened, told, work)
             if step.assemble:
                 assemble.append(locked.opened.request_id)
             newest = step.status or locked.status
@@ -177,7 +174,7 @@ class Handlers:
                     Saved(
                         newest,
                         locked.reported | frozenset(step.report),
-                        locked.noticed | {notice for notice, _ in step.notices},
+                        locked.noticed | {told.mark for told in step.notices},
                     )
                 )
         await store.save(work.connection, saved)
@@ -206,10 +203,10 @@ class Handlers:
         case: domain.Case,
         step: domain.Step,
         opened: OpenedPersonal,
-        addressed: tuple[Notice, Recipient],
+        told: domain.Told,
         work: Work,
     ) -> None:
-        notice, recipient = addressed
+        notice, recipient = told.notice, told.recipient
         request, request_id = locked.opened, locked.opened.request_id
         to_requester = recipient is Recipient.REQUESTER
         items, systems = ((), ()) if notice is Notice.ACKNOWLEDGED else domain.statement(case)
@@ -229,6 +226,7 @@ class Handlers:
             request_id=request_id,
             notice=notice,
             recipient=recipient,
+            ordinal=told.ordinal,
             reference=request.reference,
             right=request.right,
             regulation=request.regulation,
@@ -279,7 +277,7 @@ def _is_own(received: Finished, work: Work) -> bool:
     return own
 
 
-def _is_foreign(received: Finished, tasks: Mapping[tuple[UUID, UUID], str], work: Work) -> bool:
+def _is_foreign(received: OfTask, tasks: Mapping[tuple[UUID, UUID], str], work: Work) -> bool:
     """Whether the task was given to another system. Without a plan nobody can tell yet."""
     foreign = _key(received).asked_of(tasks) not in {None, received.participant}
     if foreign:
@@ -287,7 +285,7 @@ def _is_foreign(received: Finished, tasks: Mapping[tuple[UUID, UUID], str], work
     return foreign
 
 
-def _key(received: Finished) -> AnswerKey:
+def _key(received: OfTask) -> AnswerKey:
     return AnswerKey(received.body.task_id, received.participant, received.request_id)
 
 

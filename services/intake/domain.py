@@ -46,7 +46,7 @@ class Opening:
 
 
 def in_future(submission: RequestSubmitted, now: datetime) -> bool:
-    """The clock of the law cannot start before today."""
+    """Whether it claims a receipt that has not happened yet: the clock of the law cannot start ahead of time."""
     return submission.received_at > now + CLOCK_TOLERANCE
 
 

@@ -50,12 +50,10 @@ def assemble(context: Context[NotifierSettings]) -> Parts:
             clock=context.clock,
             awake=awake,
         )
-        task = asyncio.create_task(worker.run(), name="mails")
         try:
-            yield
+            async with worker.running():
+                yield
         finally:
-            worker.stop()
-            await asyncio.gather(task, return_exceptions=True)
             await postman.close()
 
     return Parts(

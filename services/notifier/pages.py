@@ -1,7 +1,7 @@
 """The answer's pages: a GET shows a button, the POST behind it hands out the file.
 
 Mail scanners and previews follow links by GET, so a GET gives nothing away and uses nothing up. Expired, unknown and
-damaged links all get the same page. A token stands in no log: the access log is off or `AccessLog`, and the pages send
+damaged links all get the same page. A token stands in no log: the access log is off, and the pages send
 `no-referrer`.
 """
 
@@ -17,7 +17,6 @@ from typing import Final, assert_never
 import obstore
 import structlog
 from aiohttp import web
-from aiohttp.abc import AbstractAccessLogger
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from obstore.store import ObjectStore
@@ -33,7 +32,6 @@ from shared.events import AnswerObject
 from shared.registry import Registry
 
 _log = structlog.get_logger(__name__)
-_access = structlog.get_logger("habeas.access")
 
 _FOLDER: Final = Path(__file__).parent / "mails"
 _CHUNK: Final = 65_536
@@ -204,17 +202,3 @@ class AnswerPages:
 
     def _html(self, page: str, status: int) -> web.Response:
         return web.Response(text=page, status=status, content_type="text/html", charset="utf-8", headers=self._headers)
-
-
-class AccessLog(AbstractAccessLogger):
-    """An access log that names routes, not paths: a path here is a key to somebody's data."""
-
-    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        resource = request.match_info.route.resource if isinstance(request, web.Request) else None
-        _access.info(
-            "http_request",
-            method=request.method,
-            route=resource.canonical if resource else None,
-            status=response.status,
-            seconds=round(time, 4),
-        )

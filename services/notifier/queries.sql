@@ -46,9 +46,6 @@ SELECT request_id, event, answer_token_sha256, answer_expires_at
 FROM notices
 WHERE answer_token_sha256 = $1
 
--- name: waiting
-SELECT count(*) FROM notices WHERE next_attempt_at IS NOT NULL
-
 -- name: be_present
 SELECT pg_advisory_lock($1, $2)
 

@@ -116,11 +116,6 @@ async def answer(connection: Connection, token_sha256: bytes) -> StoredAnswer | 
     return StoredAnswer(row["request_id"], row["event"], row["answer_token_sha256"], row["answer_expires_at"])
 
 
-async def waiting(connection: Connection) -> int:
-    """How many mails are not out yet."""
-    return int(await connection.fetchval(_SQL["waiting"]))
-
-
 def _keys(keys: Sequence[Key]) -> tuple[list[UUID], list[str], list[str], list[int]]:
     return (
         [key.request_id for key in keys],

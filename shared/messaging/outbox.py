@@ -2,7 +2,7 @@
 
 A crash between commit and send leaves rows; a crash between send and delete leaves rows that were sent. Either way the
 sweeper sends them (again), and every reader takes an event twice as once. Rows younger than the send timeout belong to
-the process that wrote them: two processes never send the same row at the same time.
+the process that wrote them, so that two hardly ever send the same row at the same time.
 """
 
 import asyncio

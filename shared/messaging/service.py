@@ -10,10 +10,11 @@ import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import asyncpg
 import structlog
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -26,14 +27,14 @@ from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLS
 
 from habeas.contracts import KeyFile
 from habeas.contracts.topics import DEAD_LETTER_LIMIT, MESSAGE_LIMIT
-from habeas.settings import KafkaSettings
+from habeas.settings import KafkaSettings, load
 from shared.clock import Clock, system_clock
 from shared.database import Pool, create_pool
 from shared.loop import run_loop
 from shared.messaging.consumer import Consumer, ExhaustedError, Route, Settle, nothing_to_settle
 from shared.messaging.outbox import Outbox, Repair, nothing_to_repair
 from shared.registry import Registry, load_registry
-from shared.settings import ServiceSettings, load
+from shared.settings import ServiceSettings
 from shared.telemetry import METRICS, configure_logging, exposition
 
 _log = structlog.get_logger(__name__)
@@ -202,6 +203,8 @@ class Service:
         """When the consumer last asked for records: FastStream's loop sets it in aiokafka's subscription state."""
         consumer: AIOKafkaConsumer | None = self._subscriber.consumer
         if consumer is not None:
+            if not consumer.assignment():  # a replica beyond the partitions has nothing to ask for, and is well
+                self._polled = time.monotonic()
             for partition in consumer.assignment():
                 polled = consumer.last_poll_timestamp(partition)
                 if polled:
@@ -213,6 +216,8 @@ class Service:
         while True:
             await asyncio.sleep(2)
             METRICS.poll_age.set(time.monotonic() - self._last_poll())
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                METRICS.outbox_stale.set(await self.outbox.stale())
             consumer: AIOKafkaConsumer | None = self._subscriber.consumer
             if consumer is None:
                 continue

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from habeas.contracts.result import SummaryItem
 from habeas.contracts.submission import Identity, Requester, Subject
 from habeas.contracts.vocabulary import DeliverTo, Did
-from services.collector.domain import Case, Result, Step, address, advance, statement, withheld
+from services.collector.domain import Case, Result, Step, Told, address, advance, statement, withheld
 from shared.events import DeliveryResult, Notice, PlanMade, Recipient
 from tests.collector.samples import EMAIL, PERSONAL, item, opened, plan, task
 from tests.core.workbench import NOW
@@ -75,7 +75,7 @@ def test_outcomes(answers: list[tuple[str, tuple[SummaryItem, ...]]], outcome: s
 def test_a_copy_that_leaves_something_out_is_partial(did: str) -> None:
     found = case(("billing", "completed", (item("disclosed"), item(did))), request={"right": "access"})
     step = advance(replace(found, answer_expires_at=EXPIRES), NOW)
-    assert (Notice.PARTIALLY_COMPLETED, Recipient.REQUESTER) in step.notices
+    assert Told(Notice.PARTIALLY_COMPLETED, Recipient.REQUESTER) in step.notices
 
 
 def test_nobody_asked_is_nothing_held() -> None:
@@ -90,7 +90,7 @@ def test_what_a_person_has_to_look_at(outcome: str) -> None:
     step = advance(case(("billing", outcome, ()), ("support", *DELETED)), NOW)
     assert step.status is not None
     assert (step.status.state, step.status.reason and step.status.reason.code) == ("in_review", "system_failed")
-    assert (Notice.DPO_REVIEW, Recipient.DPO) in step.notices
+    assert Told(Notice.DPO_REVIEW, Recipient.DPO) in step.notices
     assert step.status.outcome is None
 
 
@@ -103,7 +103,7 @@ def test_a_failure_waits_for_the_others() -> None:
 def test_a_refused_request_is_told_and_closed_with_its_reason() -> None:
     request = opened(decision="refused", reason="identity_not_established")
     told = advance(Case(request, reachable=True), NOW)
-    assert told.notices == ((Notice.REFUSED, Recipient.REQUESTER),)
+    assert told.notices == (Told(Notice.REFUSED, Recipient.REQUESTER),)
     assert told.status is not None
     assert told.status.state == "in_progress"
     closed = advance(Case(request, reachable=True, deliveries={"refused": ACCEPTED}), NOW).status
@@ -119,7 +119,7 @@ def test_triage_is_told_to_the_dpo_and_acknowledged() -> None:
     step = advance(Case(opened(decision="triage", reason="right_not_classified"), reachable=True), NOW)
     assert step.status is not None
     assert step.status.state == "triage"
-    assert set(step.notices) == {(Notice.ACKNOWLEDGED, Recipient.REQUESTER), (Notice.DPO_TRIAGE, Recipient.DPO)}
+    assert set(step.notices) == {Told(Notice.ACKNOWLEDGED, Recipient.REQUESTER), Told(Notice.DPO_TRIAGE, Recipient.DPO)}
 
 
 def test_a_portal_that_tells_the_person_itself_gets_no_mails() -> None:
@@ -133,7 +133,7 @@ def test_an_answer_is_sent_by_us_even_where_the_portal_tells_the_rest() -> None:
     found = case(("billing", *DELETED), request={"notify_by": "portal", "right": "access"})
     assert advance(found, NOW).assemble
     step = advance(replace(found, answer_expires_at=EXPIRES), NOW)
-    assert step.notices == ((Notice.COMPLETED, Recipient.REQUESTER),)
+    assert step.notices == (Told(Notice.COMPLETED, Recipient.REQUESTER),)
     assert not step.assemble
     assert step.status is not None
     assert step.status.answer is not None
@@ -144,7 +144,7 @@ def test_an_answer_is_sent_by_us_even_where_the_portal_tells_the_rest() -> None:
 def test_no_answer_is_put_together_where_there_is_nothing_to_give(outcome: str) -> None:
     step = advance(case(("billing", outcome, ()), request={"right": "access"}), NOW)
     assert not step.assemble
-    assert (Notice(outcome), Recipient.REQUESTER) in step.notices
+    assert Told(Notice(outcome), Recipient.REQUESTER) in step.notices
 
 
 def test_a_bounced_mail_goes_to_review() -> None:
@@ -157,14 +157,25 @@ def test_a_bounced_acknowledgement_stops_nothing() -> None:
     step = advance(case(("billing", *DELETED), deliveries={"acknowledged": BOUNCED}), NOW)
     assert step.status is not None
     assert step.status.state == "in_progress"
-    assert (Notice.COMPLETED, Recipient.REQUESTER) in step.notices
+    assert Told(Notice.COMPLETED, Recipient.REQUESTER) in step.notices
 
 
 def test_without_an_address_a_person_has_to_find_one() -> None:
     step = advance(case(("billing", *DELETED), reachable=False), NOW)
     assert step.status is not None
     assert (step.status.state, step.status.reason and step.status.reason.code) == ("in_review", "no_address")
-    assert step.notices == ((Notice.DPO_REVIEW, Recipient.DPO),)
+    assert step.notices == (Told(Notice.DPO_REVIEW, Recipient.DPO, 3),)
+
+
+def test_the_dpo_is_told_of_each_reason_for_a_review() -> None:
+    """First a system fails; it answers after all, and then the final mail bounces."""
+    failed = case(("billing", "failed", ()))
+    first = advance(failed, NOW)
+    assert Told(Notice.DPO_REVIEW, Recipient.DPO, 1) in first.notices
+    marks = frozenset(told.mark for told in first.notices)
+    bounced = case(("billing", *DELETED), deliveries={"completed": BOUNCED})
+    second = advance(replace(bounced, status=first.status, noticed=marks | {"completed.1"}), NOW)
+    assert second.notices == (Told(Notice.DPO_REVIEW, Recipient.DPO, 2),)
 
 
 def test_a_strangers_answer_does_not_count() -> None:
@@ -338,11 +349,11 @@ class World:
             if step.status is not None:
                 assert step.status.version == version + 1
                 known = replace(known, status=step.status)
-            for notice, recipient in step.notices:
-                assert notice not in noticed
-                noticed.append(notice)
-                if recipient is Recipient.REQUESTER:
-                    facts.insert(order.randint(0, len(facts)) if order else 0, self._delivery(notice))
+            for told in step.notices:
+                assert told.mark not in noticed
+                noticed.append(told.mark)
+                if told.recipient is Recipient.REQUESTER:
+                    facts.insert(order.randint(0, len(facts)) if order else 0, self._delivery(told.notice))
             known = replace(known, reported=known.reported | set(step.report), noticed=frozenset(noticed))
             if step.assemble:
                 facts.append(lambda before: replace(before, answer_expires_at=EXPIRES))

@@ -148,15 +148,6 @@ async def test_a_link_is_found_by_the_digest_of_its_token(pool: Pool, keyring: K
         assert await store.answer(connection, bytes(32)) is None
 
 
-async def test_how_many_mails_wait(pool: Pool) -> None:
-    async with pool.acquire() as connection:
-        await store.record(connection, [new(1), new(2)], NOW)
-        (claimed,) = await store.claim(connection, 1, NOW, uuid4(), LEASE, HOLDER)
-        assert await store.waiting(connection) == 2
-        await store.finish(connection, [done(claimed, Accepted(250))])
-        assert await store.waiting(connection) == 1
-
-
 @pytest.mark.parametrize(
     "change",
     [

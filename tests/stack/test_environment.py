@@ -73,7 +73,7 @@ def test_who_is_told_what(infrastructure: Stack) -> None:
     assert told("HABEAS_DATABASE_URL") == services | {"operators", "billing"}
     assert told("HABEAS_REGISTRY") == services | {"operators"}
     assert told("HABEAS_SMTP_URL") == {"notifier"}
-    assert told("HABEAS_STORE_URL") == {"collector", "notifier", "operators"} | SYSTEMS
+    assert told("HABEAS_STORE_URL") == {"collector", "notifier", "operators"}
     assert told("HABEAS_PROCESSOR_URL") == {"payments"}
     assert told("HABEAS_HTTP_PORT") == services | SYSTEMS
 
