@@ -1,5 +1,6 @@
 """A record that cannot be used, as the event that tells its reader so: the record sealed whole, the reason in clear."""
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
@@ -43,23 +44,30 @@ def dead_letter(
     """`record` as a dead letter for `reader` (`operators`, or the system itself), under whose key it is sealed.
 
     The id, ce_id and key are made from topic, partition and offset: refused twice, it is the same dead letter. What
-    would not fit into a dead letter even so (a record of very many headers) goes without its headers, and says so.
-    Raises `KeyFileError` when the keyring holds no key of `reader`.
+    would not fit into a dead letter goes without its headers, and then without its value (Kafka's limits hold for what
+    was compressed): its length and SHA-256 stand in `detail`. Raises `KeyFileError` when the keyring holds no key of
+    `reader`.
     """
-    letter = _letter(
-        record, error, list(record.headers), keyring=keyring, reader=reader, refused_by=refused_by, now=now
-    )
-    if len(letter.data) > _ROOM:
-        shortened = ContractError(
-            error.reason, error.pointer, f"{error.detail or error.reason}; its headers were too many to keep"
-        )
-        letter = _letter(record, shortened, [], keyring=keyring, reader=reader, refused_by=refused_by, now=now)
+    headers, value = list(record.headers), record.value
+    letter = _letter(record, error, value, headers, keyring=keyring, reader=reader, refused_by=refused_by, now=now)
+    if len(letter.data) > _ROOM and headers:
+        error = _shortened(error, "its headers were too many to keep")
+        letter = _letter(record, error, value, [], keyring=keyring, reader=reader, refused_by=refused_by, now=now)
+    if len(letter.data) > _ROOM and value is not None:
+        digest = hashlib.sha256(value).hexdigest()
+        error = _shortened(error, f"its value of {len(value)} bytes was too large to keep, SHA-256 {digest}")
+        letter = _letter(record, error, None, [], keyring=keyring, reader=reader, refused_by=refused_by, now=now)
     return letter
+
+
+def _shortened(error: ContractError, why: str) -> ContractError:
+    return ContractError(error.reason, error.pointer, f"{error.detail or error.reason}; {why}")
 
 
 def _letter(
     record: RawKafkaRecord,
     error: ContractError,
+    value: bytes | None,
     headers: Sequence[tuple[str, bytes | None]],
     *,
     keyring: Keyring,
@@ -81,6 +89,6 @@ def _letter(
         refused_at=now,
         refused_by=refused_by,
         bytes=len(record.value or b""),
-        personal=seal_personal(keyring, place, RawRecord.of(record.key, record.value, headers)),
+        personal=seal_personal(keyring, place, RawRecord.of(record.key, value, headers)),
     )
     return write(body, subject=identifier, source=f"habeas/{refused_by}", now=now, new_id=lambda: identifier)

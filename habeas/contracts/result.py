@@ -78,7 +78,7 @@ class TaskFinished(Message):
     request_id: Id
     system: Participant
     outcome: Open[TaskOutcome]
-    summary: tuple[SummaryItem, ...] = ()
+    summary: tuple[SummaryItem, ...] = Field(default=(), max_length=500)
     error: TaskError | None = None
     supersedes: Id | None = None
     """The ce_id of an earlier answer to this task that this one replaces."""

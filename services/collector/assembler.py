@@ -1,9 +1,9 @@
 """Putting answers together: a worker beside the consumer, so that a slow object store holds up no other request.
 
-One transaction a batch of answers: the queue's rows are locked, the objects put, the answers recorded, the cases
-settled. A crash on the way frees the rows at once and leaves at most objects that nothing refers to and nothing can
-open, since their keys died with the process. Every attempt puts a new object: a process that was away and comes back
-cannot write over the one that counts.
+One transaction a batch of answers: the queue's rows are locked, the objects put, the answers recorded, and only then
+the cases locked and settled: a store that takes its time holds up nobody else's case. A crash on the way frees the rows
+at once and leaves at most objects that nothing refers to and nothing can open, since their keys died with the process.
+Every attempt puts a new object: a process that was away and comes back cannot write over the one that counts.
 """
 
 import asyncio
@@ -37,6 +37,7 @@ _log = structlog.get_logger(__name__)
 _BATCH: Final = 20
 _POLL_SECONDS: Final = 1.0
 _REST_AFTER_TROUBLE: Final = 5.0
+_PUT_SECONDS: Final = 15.0
 _POSTPONED: Final = timedelta(seconds=30)
 """Until an answer that could not be made, or put into the store, is tried again."""
 
@@ -85,7 +86,7 @@ class Assembler:
             if not claimed:
                 return
             records = await store.records(work.connection, claimed)
-            cases = await store.lock_cases(work.connection, claimed)
+            cases = await store.cases(work.connection, claimed)
             needed = [case for case in cases if case.answer_expires_at is None]
             made, failed = await self._make_all(needed, records, work)
             done = [request_id for request_id in claimed if request_id not in failed]
@@ -129,7 +130,8 @@ class Assembler:
         secret = new_artifact_key()
         sealed = b"".join(seal_artifact(secret, [content]))
         key = f"answers/{request_id}/{uuid4()}"
-        await self._objects.put_async(key, sealed)
+        async with asyncio.timeout(_PUT_SECONDS):
+            await self._objects.put_async(key, sealed)
         expires_at = work.now + self._valid
         answer = AnswerObject(
             key=key,

@@ -18,6 +18,7 @@ from habeas.contracts.vocabulary import (
     DeliverTo,
     Did,
     NotifyBy,
+    Relationship,
     RequestOutcome,
     RequestState,
     Right,
@@ -40,9 +41,9 @@ EMAIL: Final = "email"
 _RIGHTS_OF_OTHERS: Final = "rights_of_others"
 
 _ANSWERED: Final = frozenset(
-    {TaskOutcome.COMPLETED, TaskOutcome.PARTIAL, TaskOutcome.NOTHING_HELD, TaskOutcome.REFUSED, TaskOutcome.CANCELLED}
+    {TaskOutcome.COMPLETED, TaskOutcome.PARTIAL, TaskOutcome.NOTHING_HELD, TaskOutcome.REFUSED}
 )
-"""Outcomes that need no person; any other, also one unknown to us, goes to review."""
+"""Outcomes that need no person. Any other goes to review: one unknown to us, and `cancelled`, as nobody cancels yet."""
 
 _KEPT: Final = frozenset({Did.RETAINED, Did.WITHHELD})
 _CUT: Final = _KEPT | {Did.REDACTED}
@@ -175,7 +176,8 @@ def address(personal: OpenedPersonal) -> str | None:
     An address that a trusted method has proven comes before one that was merely typed in: an answer must not go to
     whoever can name somebody else. Only a requester who acts for the subject is written to at their own.
     """
-    if personal.deliver_to == DeliverTo.REQUESTER:
+    acts_for_another = personal.requester.relationship != Relationship.SELF
+    if personal.deliver_to == DeliverTo.REQUESTER and acts_for_another:
         return personal.requester.email
     proven = (item.identity_value for item in personal.subject.identities if item.identity_type == EMAIL)
     return next(proven, personal.requester.email)
@@ -209,10 +211,11 @@ def _standing(case: Case) -> _Standing:
     if case.plan is None:
         return _Standing(RequestState.RECEIVED)
     unanswered = [item for item in case.plan if item.state != SystemState.EXCLUDED and _result(case, item) is None]
+    failed = any(result.outcome not in _ANSWERED for result in _results(case))
+    if failed and all(item.state == SystemState.WAITING for item in unanswered):
+        return _review(ReviewReason.SYSTEM_FAILED)  # those that wait, wait for what the failed one may yet find
     if unanswered:
         return _Standing(RequestState.IN_PROGRESS)
-    if any(result.outcome not in _ANSWERED for result in _results(case)):
-        return _review(ReviewReason.SYSTEM_FAILED)
     return _ended(case, _outcome(case.opened.right, _results(case)), None)
 
 
@@ -246,7 +249,7 @@ def _review(reason: ReviewReason) -> _Standing:
 
 def _outcome(right: str, results: tuple[Result, ...]) -> RequestOutcome:
     short = _KEPT if right == Right.ERASURE else _CUT
-    held = [result for result in results if result.outcome not in {TaskOutcome.NOTHING_HELD, TaskOutcome.CANCELLED}]
+    held = [result for result in results if result.outcome != TaskOutcome.NOTHING_HELD]
     if not held:
         return RequestOutcome.NOTHING_HELD
     if all(result.outcome == TaskOutcome.REFUSED for result in held):
@@ -312,4 +315,5 @@ def _results(case: Case) -> tuple[Result, ...]:
 
 
 def _finished(case: Case) -> frozenset[str]:
-    return frozenset(result.system for result in _results(case))
+    """Systems that have said their last word. One that failed has not: a later answer may find what others wait for."""
+    return frozenset(result.system for result in _results(case) if result.outcome in _ANSWERED)

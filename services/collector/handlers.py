@@ -45,6 +45,9 @@ from shared.registry import Registry
 ORPHAN_PATIENCE: Final = timedelta(hours=24)
 """How long a result waits for its task to become known."""
 
+_WITH_ARTIFACTS: Final = "artifacts_not_read"
+"""Artifacts are not put into answers yet: an answer that has some goes to a person, since it would not be whole."""
+
 _OUTCOMES: Final = frozenset(outcome.value for outcome in RequestOutcome)
 
 Finished = Received[TaskFinished, ResultPersonal]
@@ -117,7 +120,7 @@ class Handlers:
             request_id=body.request_id,
             system=received.participant,
             ce_id=received.event.id,
-            outcome=body.outcome,
+            outcome=_WITH_ARTIFACTS if body.artifacts else body.outcome,
             summary=(*body.summary, *aside),
             personal=body.personal,
             found=work.seal(SystemsFinished, FoundPersonal(identities=found), subject=body.request_id)
@@ -185,11 +188,11 @@ class Handlers:
     def _report(self, locked: Locked, systems: tuple[str, ...], work: Work) -> None:
         """Tell fan-out who has finished, with everything found so far."""
         request_id = locked.opened.request_id
-        place = Place(SERVICES, SystemsFinished.TYPE, request_id)
         identities: list[Identity] = []
         for sealed in locked.sealed_results:
             if sealed.found is not None and sealed.system in systems:
-                identities.extend(read_personal(work.keyring, place, sealed.found, FoundPersonal).identities)
+                found = work.open(SystemsFinished, FoundPersonal, sealed.found, subject=request_id)
+                identities.extend(found.identities)
         body = SystemsFinished(
             request_id=request_id,
             systems=systems,
@@ -307,5 +310,4 @@ def _orphan(received: Finished, work: Work) -> Orphan:
 
 
 def opened_personal(locked: Locked, work: Work) -> OpenedPersonal:
-    place = Place(SERVICES, RequestOpened.TYPE, locked.opened.request_id)
-    return read_personal(work.keyring, place, locked.opened.personal, OpenedPersonal)
+    return work.open(RequestOpened, OpenedPersonal, locked.opened.personal, subject=locked.opened.request_id)

@@ -86,6 +86,12 @@ WHERE request_id = ANY($1::uuid[])
 ORDER BY request_id
 FOR UPDATE
 
+-- name: cases
+SELECT request_id, opened, version, status, reported, noticed
+FROM cases
+WHERE request_id = ANY($1::uuid[])
+ORDER BY request_id
+
 -- name: facts
 SELECT
     request_id,

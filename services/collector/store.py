@@ -94,7 +94,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """A case with its row locked; `case` awaits only whether its requester can be reached."""
+    """A case with its facts; `case` awaits only whether its requester can be reached."""
 
     opened: RequestOpened
     status: StatusChanged | None
@@ -252,7 +252,16 @@ async def lock_cases(connection: Connection, request_ids: Collection[UUID]) -> l
     """The opened ones among them, in id order. Facts are read after the lock, lest two batches miss each other's."""
     ordered = sorted(request_ids)
     await connection.execute(_SQL["remember"], ordered)
-    cases = [row for row in await connection.fetch(_SQL["lock"], ordered) if row["opened"] is not None]
+    return await _with_facts(connection, await connection.fetch(_SQL["lock"], ordered))
+
+
+async def cases(connection: Connection, request_ids: Collection[UUID]) -> list[Locked]:
+    """As `lock_cases`, to look at only: they may change while one does."""
+    return await _with_facts(connection, await connection.fetch(_SQL["cases"], sorted(request_ids)))
+
+
+async def _with_facts(connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Locked]:
+    cases = [row for row in rows if row["opened"] is not None]
     if not cases:
         return []
     facts = {

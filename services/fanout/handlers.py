@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from uuid import UUID, uuid5
 
-from habeas.contracts import Place
-from habeas.contracts.catalogue import read_personal
 from habeas.contracts.submission import Identity
 from habeas.contracts.task import TaskAssigned, TaskDetails, TaskPersonal, TaskSubject
 from habeas.contracts.topics import PROGRESS, tasks
@@ -13,7 +11,6 @@ from services.fanout import domain, store
 from services.fanout.domain import Asked, Facts
 from services.fanout.store import Case, Finding, GivenTask, Request, SavedPlan
 from shared.events import (
-    SERVICES,
     Decision,
     FoundPersonal,
     OpenedPersonal,
@@ -64,14 +61,13 @@ class Handlers:
 
     def _advance(self, case: Case, work: Work, plans: list[SavedPlan], given: list[GivenTask]) -> None:
         request = case.request
-        opened = read_personal(
-            work.keyring, Place(SERVICES, RequestOpened.TYPE, request.request_id), request.personal, OpenedPersonal
-        )
-        place = Place(SERVICES, SystemsFinished.TYPE, request.request_id)
+        opened = work.open(RequestOpened, OpenedPersonal, request.personal, subject=request.request_id)
         found = [
             identity
             for finding in case.findings
-            for identity in read_personal(work.keyring, place, finding.personal, FoundPersonal).identities
+            for identity in work.open(
+                SystemsFinished, FoundPersonal, finding.personal, subject=request.request_id
+            ).identities
         ]
         identities = _without_repetition((*opened.subject.identities, *found))
         plan = case.plan or domain.make_plan(

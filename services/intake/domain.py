@@ -32,6 +32,7 @@ class ReasonCode(StrEnum):
     REGULATION_UNKNOWN = "regulation_unknown"
     ACTS_FOR_ANOTHER = "acts_for_another"
     SCOPE_LIMITED = "scope_limited"
+    COMES_AFTER_ANOTHER = "comes_after_another"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +84,21 @@ def open_request(
 
 
 def _unclear(submission: RequestSubmitted, personal: SubmissionPersonal, regulation: str | None) -> ReasonCode | None:
-    """Why a person has to look at it first, if so."""
-    if not isinstance(submission.right, Right) or submission.right is Right.UNCLASSIFIED:
-        return ReasonCode.RIGHT_NOT_CLASSIFIED
-    if regulation not in regimes():
-        return ReasonCode.REGULATION_UNKNOWN
-    if submission.right not in CARRIED_OUT:
-        return ReasonCode.RIGHT_NOT_AUTOMATED
-    if personal.requester.relationship != Relationship.SELF:
-        return ReasonCode.ACTS_FOR_ANOTHER
-    details = personal.details
-    if details.categories or details.purposes or details.period is not None:
-        return (
-            ReasonCode.SCOPE_LIMITED
-        )  # a plan covers everything; to erase more than was asked would be worse than late
-    return None
+    """Why a person has to look at it first, if so: the first of these that holds.
+
+    A plan covers everything, so to carry out a request that is limited could erase more than was asked; and an erasure
+    that overtook the access it comes after would leave nothing to copy.
+    """
+    right, details = submission.right, personal.details
+    findings = (
+        (not isinstance(right, Right) or right is Right.UNCLASSIFIED, ReasonCode.RIGHT_NOT_CLASSIFIED),
+        (regulation not in regimes(), ReasonCode.REGULATION_UNKNOWN),
+        (right not in CARRIED_OUT, ReasonCode.RIGHT_NOT_AUTOMATED),
+        (personal.requester.relationship != Relationship.SELF, ReasonCode.ACTS_FOR_ANOTHER),
+        (bool(submission.after), ReasonCode.COMES_AFTER_ANOTHER),
+        (bool(details.categories or details.purposes or details.period), ReasonCode.SCOPE_LIMITED),
+    )
+    return next((code for holds, code in findings if holds), None)
 
 
 def is_proven(identity: Identity, portal: Portal, now: datetime) -> bool:

@@ -3,17 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from habeas.contracts import ContractError, Keyring, Message, PersonalModel, Place, Reason
-from habeas.contracts.catalogue import seal_personal, write
+from habeas.contracts.catalogue import read_personal, seal_personal, write
 from habeas.contracts.topics import DEAD_LETTERS
 from habeas.dead_letters import dead_letter
 from shared.database import Connection
 from shared.events import OPERATORS, SERVICES
 from shared.messaging.outbox import Outgoing
 from shared.messaging.received import Received, Record
+
+Personal = TypeVar("Personal", bound=PersonalModel)
 
 
 @dataclass(slots=True)
@@ -55,6 +57,10 @@ class Work:
     ) -> str:
         """`personal` for a body of `model` about the request `subject`, readable by `participant` alone."""
         return seal_personal(self.keyring, Place(participant, model.TYPE, subject, task_id), personal)
+
+    def open(self, model: type[Message], opened: type[Personal], sealed: str, *, subject: UUID) -> Personal:
+        """What the services sealed for a body of `model` about the request `subject`. Raises `ContractError`."""
+        return read_personal(self.keyring, Place(SERVICES, model.TYPE, subject), sealed, opened)
 
     def refuse(self, received: Received[Any, Any], reason: Reason, pointer: str = "", detail: str = "") -> None:
         """A record that decodes but cannot be: it goes to the dead letters with the rest of the transaction."""

@@ -393,3 +393,21 @@ def test_nothing_of_the_person_shows_when_facts_are_printed() -> None:
     shown = repr((FACTS, ALL))
     for secret in ("Müller", "ana@example.com", "INV-1", "Your name"):
         assert secret not in shown
+
+
+def test_integers_of_any_size_are_written_as_they_are() -> None:
+    huge = Contribution("billing", "finished", records=(record("account", 1, number=10**30, nested=[-(2**70)]),))
+    data = json.loads(files(FACTS, huge)["data.json"])
+    (found,) = data["categories"][0]["records"]
+    assert (found["data"]["number"], found["data"]["nested"]) == (10**30, [-(2**70)])
+    assert str(10**30) in files(FACTS, huge)["csv/account.csv"].decode()
+
+
+def test_more_members_than_a_spreadsheet_shows_stand_together() -> None:
+    """Records that each have names of their own: rows times columns would be megabytes."""
+    records = [record("account", number, **{f"day_{number}": number}) for number in range(2_000)]
+    table = to_csv(records, {"day_1": "Monday"})
+    assert len(table) < 200_000
+    rows = list(csv.reader(io.StringIO(table.decode("utf-8-sig"))))
+    assert rows[0] == ["ID", "Origin", "Source", "Data", "Files"]
+    assert json.loads(rows[7][3]) == {"day_6": 6}

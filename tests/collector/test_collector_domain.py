@@ -49,7 +49,6 @@ KEPT = ("completed", (item(), item("retained", 3, "invoices")))
     [
         ([NOTHING], "nothing_held"),
         ([NOTHING, NOTHING], "nothing_held"),
-        ([NOTHING, ("cancelled", ())], "nothing_held"),
         ([DELETED], "completed"),
         ([DELETED, NOTHING], "completed"),
         ([("completed", (item("retained", 0),))], "completed"),
@@ -167,6 +166,30 @@ def test_without_an_address_a_person_has_to_find_one() -> None:
     assert step.notices == (Told(Notice.DPO_REVIEW, Recipient.DPO, 3),)
 
 
+def test_who_acts_for_another_may_be_written_to_and_nobody_else() -> None:
+    acting = Requester(relationship="parent", email="parent@example.org")
+    found = PERSONAL.model_copy(update={"requester": acting, "deliver_to": DeliverTo.REQUESTER})
+    assert address(found) == "parent@example.org"
+    assert address(found.model_copy(update={"deliver_to": DeliverTo.SUBJECT})) == "ana@example.org"
+
+
+@pytest.mark.parametrize("outcome", ["failed", "needs_input", "unsupported", "cancelled", "artifacts_not_read"])
+def test_what_waits_for_a_failed_system_goes_on_waiting(outcome: str) -> None:
+    """Else payments would be given up, and the erasure closed although it was never asked."""
+    failed = case(("billing", outcome, ()), states={"payments": "waiting"})
+    step = advance(failed, NOW)
+    assert step.status is not None
+    assert step.status.state == "in_review"
+    assert step.report == ()
+    mended = replace(
+        case(("billing", *DELETED), states={"payments": "waiting"}, opened=failed.opened), status=step.status
+    )
+    again = advance(mended, NOW)
+    assert again.report == ("billing",)
+    assert again.status is not None
+    assert again.status.state == "in_progress"
+
+
 def test_the_dpo_is_told_of_each_reason_for_a_review() -> None:
     """First a system fails; it answers after all, and then the final mail bounces."""
     failed = case(("billing", "failed", ()))
@@ -247,8 +270,8 @@ OTHER = Identity(identity_type="account_id", identity_value="a-1")
         ((OTHER, EMAIL), "typed@example.org", "subject", "ana@example.org"),
         ((OTHER,), "typed@example.org", "subject", "typed@example.org"),
         ((), None, "subject", None),
-        ((EMAIL,), "typed@example.org", "requester", "typed@example.org"),
-        ((EMAIL,), None, "requester", None),
+        ((EMAIL,), "typed@example.org", "requester", "ana@example.org"),
+        ((EMAIL,), None, "requester", "ana@example.org"),
         ((EMAIL,), "typed@example.org", "a_friend", "ana@example.org"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 
 from habeas.contracts import Reason
 from habeas.contracts.dead_letter import DeadLetter
-from habeas.contracts.result import TaskFinished, TaskProgressed
+from habeas.contracts.result import Artifact, TaskFinished, TaskProgressed
 from habeas.contracts.status import StatusChanged, SubmissionError, SubmissionRejected
 from habeas.contracts.submission import Identity, Requester, Subject
 from habeas.contracts.topics import OUTCOMES, PROGRESS, REQUESTS, results, status
@@ -320,6 +320,25 @@ async def test_a_stranger_who_answers_before_the_plan_takes_nobodys_place(
     assert [(letter.offset, letter.reason) for letter in outbox.dead_letters()] == [
         (stranger.offset, Reason.TASK_UNKNOWN)
     ]
+
+
+async def test_an_answer_with_artifacts_goes_to_a_person(
+    collector: Consumer, outbox: PrivateOutbox, keys: Keys
+) -> None:
+    """They are not put into answers yet; a copy without them would not be whole."""
+    request_id = uuid4()
+    artifact = Artifact(
+        key=f"billing/{request_id}/1", category="account", sha256="0" * 64, bytes=1, media_type="text/csv"
+    )
+    await collector.handle(
+        [
+            opened_record(keys, request_id, right="access"),
+            planned_record(request_id, billing="asked"),
+            finished_record(keys, request_id, "billing", artifacts=(artifact,)),
+        ]
+    )
+    last = statuses(outbox, request_id)[-1]
+    assert (last.state, last.reason and last.reason.code) == ("in_review", "system_failed")
 
 
 # Results whose task is not known (yet)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -55,6 +56,7 @@ def test_what_runs_by_itself_is_accepted(right: Right) -> None:
                 Details(period=Period()),
             )
         ),
+        ({"after": (UUID(int=7),)}, PROVEN, "comes_after_another"),
         # A person looks at it before its identity matters.
         ({"right": "seance"}, person(identity()), "right_not_classified"),
         # The first thing that is unclear is told.

@@ -1,5 +1,6 @@
 """Settings name what is missing and never show a secret; an install stays small; a journal has one holder."""
 
+import hashlib
 import os
 import sqlite3
 import subprocess
@@ -109,3 +110,17 @@ def test_a_record_of_too_many_headers_is_a_dead_letter_without_them() -> None:
     assert "headers were too many" in body.detail
     raw = read_personal(keyring, Place("toy", DeadLetter.TYPE, body.dead_letter_id), body.personal, RawRecord)
     assert raw.restored() == (b"\xff", b"v", [])
+
+
+def test_a_record_that_was_larger_than_any_dead_letter_is_one_without_its_value() -> None:
+    """Kafka's limits hold for what was compressed: unpacked it can be of any size, and must not stop its partition."""
+    keyring = a_keyring("toy")
+    value = b" " * 3_000_000
+    record = SimpleNamespace(topic="t", partition=1, offset=2, timestamp=-1, key=b"k", value=value, headers=[])
+    error = ContractError(Reason.TOO_LARGE)
+    letter = dead_letter(record, error, keyring=keyring, reader="toy", refused_by="toy", now=datetime.now(UTC))
+    body = read(letter, DeadLetter)
+    assert (body.reason, body.bytes) == (Reason.TOO_LARGE, len(value))
+    assert hashlib.sha256(value).hexdigest() in body.detail
+    raw = read_personal(keyring, Place("toy", DeadLetter.TYPE, body.dead_letter_id), body.personal, RawRecord)
+    assert raw.restored() == (b"k", None, [])

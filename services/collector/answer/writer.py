@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from habeas.contracts.vocabulary import Right
 from services.collector.answer.archive import archive
 from services.collector.answer.content import Left, Section, sections
+from services.collector.answer.encoding import to_json
 from services.collector.answer.facts import AnswerFacts, Contribution
 from services.collector.answer.table import to_csv
 from services.collector.answer.values import RecordWriter
@@ -119,7 +119,7 @@ class AnswerWriter:
     def _data(self, facts: AnswerFacts, found: Sequence[Section]) -> bytes:
         registry = self._registry
         authority = registry.authority_for(facts.jurisdiction)
-        return orjson.dumps(
+        return to_json(
             {
                 "request_id": facts.request_id,
                 "reference": facts.reference,
@@ -158,7 +158,7 @@ class AnswerWriter:
                     for section in found
                 ],
             },
-            option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS,
+            indent=True,
         )
 
     def _processing_data(self, category: Category) -> dict[str, Any]:
