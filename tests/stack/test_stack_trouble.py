@@ -11,7 +11,7 @@ import pytest
 from operations import cli
 from operations.errors import DiskFullError, LockedError, NoJavaError, OfflineError, PortTakenError, UsageError
 from operations.programs import run_service, run_system
-from operations.stack import Ports, Stack
+from operations.stack import Ports, Stack, download
 from operations.stack.folder import Lock
 from operations.stack.jars import kafka_jars, locked_jars
 from operations.stack.java import find_java
@@ -154,3 +154,18 @@ def test_without_any_stack(
         cli.main()
     assert ended.value.code == code
     assert "habeas up" in capsys.readouterr().err
+
+
+def test_the_first_download_tells_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    megabyte = 1 << 20
+    with download._progress(4, 40 * megabyte) as progress:
+        for done in range(1, 5):
+            progress(done, done * 10 * megabyte)
+    told = [line.partition("): ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert told == [
+        "4 files, 40 MB",
+        "1 of 4 files, 10 of 40 MB",
+        "2 of 4 files, 20 of 40 MB",
+        "3 of 4 files, 30 of 40 MB",
+        "4 of 4 files, 40 of 40 MB",
+    ]
