@@ -118,8 +118,8 @@ def _does(item: PlanItem, registry: Registry) -> str:
     if isinstance(item, NotFound | NotReached):
         return ""
     days = registry.systems[item.system].days
-    lines = [f"{item.work.action} within {days} days"]
-    for entry in item.work.scope:
+    lines = [f"{item.assignment.action} within {days} days"]
+    for entry in item.assignment.scope:
         category = registry.category(item.system, entry.category)
         unless = category.at_erasure.unless if category and entry.instruction else None
         instruction = f": {entry.instruction}" if entry.instruction else ""
@@ -129,7 +129,7 @@ def _does(item: PlanItem, registry: Registry) -> str:
 
 def _kept(item: PlanItem, registry: Registry) -> dict[str, str]:
     """Category → ground, of what an asked system retains."""
-    scope = item.work.scope if isinstance(item, Asked | Waiting) else ()
+    scope = item.assignment.scope if isinstance(item, Asked | Waiting) else ()
     categories = (registry.category(item.system, entry.category) for entry in scope if entry.instruction)
     return {
         category.name: category.at_erasure.ground for category in categories if category and category.at_erasure.ground
@@ -139,13 +139,13 @@ def _kept(item: PlanItem, registry: Registry) -> dict[str, str]:
 def _why(item: PlanItem, plan: Plan, registry: Registry, known: frozenset[str]) -> str:
     lines: list[str] = []
     match item:
-        case Asked(work=work):
-            lines.append(f"can find the person by {_either(work.needs & known)}")
-        case Waiting(work=work):
+        case Asked(assignment=assignment):
+            lines.append(f"can find the person by {_either(assignment.needs & known)}")
+        case Waiting(assignment=assignment):
             finders = _finders(item, plan)
-            lines.append(f"needs {_either(work.needs)}: waits for {_either(finders)}")
-        case NotFound(work=work):
-            lines.append(f"needs {_either(work.needs)}: no system that is asked can find it")
+            lines.append(f"needs {_either(assignment.needs)}: waits for {_either(finders)}")
+        case NotFound(assignment=assignment):
+            lines.append(f"needs {_either(assignment.needs)}: no system that is asked can find it")
         case NotReached():
             lines.append("the right reaches nothing that it holds")
         case _:
@@ -163,20 +163,22 @@ def _finders(item: Waiting, plan: Plan) -> frozenset[str]:
     return frozenset(
         other.system
         for other in plan.items
-        if isinstance(other, Asked | Waiting) and other.work.provides & item.work.needs and other.system != item.system
+        if isinstance(other, Asked | Waiting)
+        and other.assignment.provides & item.assignment.needs
+        and other.system != item.system
     )
 
 
 def _as_json(item: PlanItem, plan: Plan, registry: Registry) -> dict[str, Any]:
-    work = None if isinstance(item, NotFound | NotReached) else item.work
+    assignment = None if isinstance(item, NotFound | NotReached) else item.assignment
     return {
         "system": item.system,
         "state": item.state,
         "reason": item.reason,
-        "action": work.action if work else None,
-        "due_at": _utc(work.due_at) if work else None,
-        "scope": [entry.model_dump(mode="json") for entry in work.scope] if work else [],
-        "needs": sorted(work.needs) if work else [],
+        "action": assignment.action if assignment else None,
+        "due_at": _utc(assignment.due_at) if assignment else None,
+        "scope": [entry.model_dump(mode="json") for entry in assignment.scope] if assignment else [],
+        "needs": sorted(assignment.needs) if assignment else [],
         "waits_for": sorted(_finders(item, plan)) if isinstance(item, Waiting) else [],
         "kept": [{"category": category, "ground": code} for category, code in _kept(item, registry).items()],
         "left_out": [{"category": out.category, "ground": out.ground} for out in item.left_out],

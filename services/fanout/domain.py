@@ -57,7 +57,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Assignment:
     """What a system does for the request once it is asked."""
 
     action: Action
@@ -80,7 +80,7 @@ class Work:
 @dataclass(frozen=True, slots=True)
 class Asked:
     system: str
-    work: Work
+    assignment: Assignment
     left_out: tuple[LeftOut, ...] = ()
     state: Literal[SystemState.ASKED] = SystemState.ASKED
     reason: None = None
@@ -91,7 +91,7 @@ class Waiting:
     """Not asked yet: an unfinished system may still find what it needs."""
 
     system: str
-    work: Work
+    assignment: Assignment
     left_out: tuple[LeftOut, ...] = ()
     state: Literal[SystemState.WAITING] = SystemState.WAITING
     reason: Literal[Reason.WAITING_FOR_IDENTIFIER] = Reason.WAITING_FOR_IDENTIFIER
@@ -99,10 +99,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """Excluded: nobody asked finds what it needs, or could. Keeps its work, in case the identifier comes late."""
+    """Excluded: nobody asked finds what it needs, or could. Keeps its assignment, in case the identifier comes late."""
 
     system: str
-    work: Work
+    assignment: Assignment
     left_out: tuple[LeftOut, ...] = ()
     state: Literal[SystemState.EXCLUDED] = SystemState.EXCLUDED
     reason: Literal[Reason.IDENTIFIER_NOT_FOUND] = Reason.IDENTIFIER_NOT_FOUND
@@ -114,7 +114,7 @@ class NotReached:
 
     system: str
     left_out: tuple[LeftOut, ...]
-    work: None = None
+    assignment: None = None
     state: Literal[SystemState.EXCLUDED] = SystemState.EXCLUDED
     reason: Literal[Reason.RIGHT_DOES_NOT_REACH] = Reason.RIGHT_DOES_NOT_REACH
 
@@ -207,25 +207,25 @@ def apply(plan: Plan, changes: tuple[PlanItem, ...]) -> Plan:
     return replace(plan, items=tuple(changed.get(item.system, item) for item in plan.items))
 
 
-def identities_for(work: Work, identities: Iterable[Identity]) -> tuple[Identity, ...]:
-    """Those a task for this work carries: only of the types that the system needs (data minimisation, Art. 5(1)(c))."""
-    return tuple(identity for identity in identities if identity.identity_type in work.needs)
+def identities_for(assignment: Assignment, identities: Iterable[Identity]) -> tuple[Identity, ...]:
+    """Those its task carries: only of the types that the system needs (data minimisation, Art. 5(1)(c))."""
+    return tuple(identity for identity in identities if identity.identity_type in assignment.needs)
 
 
 def _outcome(item: Waiting | NotFound, facts: Facts, possible: Set[str], ahead: Set[str]) -> Asked | Waiting | NotFound:
-    if item.work.needs & facts.known and not (item.work.needs - facts.known) & ahead:
-        return Asked(item.system, item.work, item.left_out)
-    if item.work.needs & possible:
-        return Waiting(item.system, item.work, item.left_out)
-    return NotFound(item.system, item.work, item.left_out)
+    if item.assignment.needs & facts.known and not (item.assignment.needs - facts.known) & ahead:
+        return Asked(item.system, item.assignment, item.left_out)
+    if item.assignment.needs & possible:
+        return Waiting(item.system, item.assignment, item.left_out)
+    return NotFound(item.system, item.assignment, item.left_out)
 
 
 def _may_provide(item: PlanItem, facts: Facts, possible: Set[str]) -> frozenset[str]:
     """What an unfinished system may find, if it is or can come to be asked."""
-    if item.work is None or item.system in facts.finished:
+    if item.assignment is None or item.system in facts.finished:
         return frozenset()
-    asked = isinstance(item, Asked) or bool(item.work.needs & (facts.known | possible))
-    return item.work.provides if asked else frozenset()
+    asked = isinstance(item, Asked) or bool(item.assignment.needs & (facts.known | possible))
+    return item.assignment.provides if asked else frozenset()
 
 
 def _may_still_find(plan: Plan, facts: Facts) -> frozenset[str]:
@@ -255,11 +255,11 @@ def _first_item(system: System, right: Right, rule: Reach, due_at: datetime) -> 
                 assert_never(entry)
     if not scope:
         return NotReached(system.name, tuple(left_out))
-    return Waiting(system.name, _work(system, ACTIONS[right], tuple(scope), due_at), tuple(left_out))
+    return Waiting(system.name, _assignment(system, ACTIONS[right], tuple(scope), due_at), tuple(left_out))
 
 
-def _work(system: System, action: Action, scope: tuple[ScopeItem, ...], due_at: datetime) -> Work:
-    return Work(action=action, scope=scope, due_at=due_at, needs=system.needs, provides=system.provides)
+def _assignment(system: System, action: Action, scope: tuple[ScopeItem, ...], due_at: datetime) -> Assignment:
+    return Assignment(action=action, scope=scope, due_at=due_at, needs=system.needs, provides=system.provides)
 
 
 def _with_locators(
@@ -267,7 +267,7 @@ def _with_locators(
 ) -> tuple[PlanItem, ...]:
     """Systems that the right does not reach are asked to locate the person where another cannot be found without."""
     while True:
-        needed = frozenset[str]().union(*(item.work.needs for item in items if item.work is not None))
+        needed = frozenset[str]().union(*(item.assignment.needs for item in items if item.assignment is not None))
         locators = {
             item.system
             for item in items
@@ -276,7 +276,7 @@ def _with_locators(
         if not locators:
             return tuple(items)
         items = [
-            Waiting(name, _work(registry.systems[name], Action.LOCATE, (), dues[name]), item.left_out)
+            Waiting(name, _assignment(registry.systems[name], Action.LOCATE, (), dues[name]), item.left_out)
             if (name := item.system) in locators
             else item
             for item in items

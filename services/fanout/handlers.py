@@ -103,11 +103,11 @@ class Handlers:
             request.request_id,
             item.system,
             _FIRST_ATTEMPT,
-            item.work.due_at,
+            item.assignment.due_at,
         )
-        categories = {entry.category for entry in item.work.scope}
+        categories = {entry.category for entry in item.assignment.scope}
         personal = TaskPersonal(
-            subject=TaskSubject(identities=domain.identities_for(item.work, identities)),
+            subject=TaskSubject(identities=domain.identities_for(item.assignment, identities)),
             details=TaskDetails(
                 corrections=tuple(entry for entry in opened.details.corrections if entry.category in categories)
             ),
@@ -117,11 +117,11 @@ class Handlers:
             request_id=request.request_id,
             system=item.system,
             attempt=task.attempt,
-            action=item.work.action,
+            action=item.assignment.action,
             right=Right(request.right),
             regulation=request.regulation,
             policy_version=self._registry.policy.version,
-            scope=item.work.scope,
+            scope=item.assignment.scope,
             due_at=task.due_at,
             personal=work.seal(
                 TaskAssigned, personal, subject=request.request_id, participant=item.system, task_id=task.task_id
@@ -149,10 +149,10 @@ def _planned(request_id: UUID, item: domain.PlanItem) -> PlannedSystem:
     return PlannedSystem(
         system=item.system,
         state=item.state,
-        action=item.work.action if item.work else None,
+        action=item.assignment.action if item.assignment else None,
         task_id=task_id(request_id, item.system, _FIRST_ATTEMPT) if asked else None,
         attempt=_FIRST_ATTEMPT if asked else 0,
-        due_at=item.work.due_at if item.work else None,
+        due_at=item.assignment.due_at if item.assignment else None,
         reason=item.reason,
     )
 

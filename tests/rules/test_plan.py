@@ -12,12 +12,12 @@ from habeas.contracts.vocabulary import Action, Instruction, LegalBasis, Right, 
 from services.fanout.domain import (
     ACTIONS,
     Asked,
+    Assignment,
     NotReached,
     Plan,
     Reason,
     RightNotPlannedError,
     Waiting,
-    Work,
     identities_for,
     make_plan,
 )
@@ -71,11 +71,11 @@ def test_who_is_asked_by_what_is_known(
 def test_an_access_reaches_everything_and_instructs_nothing(ale: Registry) -> None:
     plan = planned(ale, Right.ACCESS, "email")
     for item in plan.items:
-        assert item.work is not None
-        assert item.work.action is Action.ACCESS
+        assert item.assignment is not None
+        assert item.assignment.action is Action.ACCESS
         held = ale.systems[item.system].categories
-        assert [entry.category for entry in item.work.scope] == [category.name for category in held]
-        assert all(entry.instruction is None for entry in item.work.scope)
+        assert [entry.category for entry in item.assignment.scope] == [category.name for category in held]
+        assert all(entry.instruction is None for entry in item.assignment.scope)
         assert item.left_out == ()
 
 
@@ -83,9 +83,9 @@ def test_an_erasure_names_what_is_kept_too(ale: Registry) -> None:
     plan = planned(ale, Right.ERASURE, "email")
     instructions: dict[str, object] = {}
     for item in plan.items:
-        assert item.work is not None
-        assert item.work.action is Action.ERASE
-        instructions |= {entry.category: entry.instruction for entry in item.work.scope}
+        assert item.assignment is not None
+        assert item.assignment.action is Action.ERASE
+        instructions |= {entry.category: entry.instruction for entry in item.assignment.scope}
     assert instructions == {
         "account": Instruction.DELETE,
         "invoices": Instruction.RETAIN,
@@ -101,8 +101,8 @@ def test_an_erasure_names_what_is_kept_too(ale: Registry) -> None:
 
 def test_the_scope_says_why_the_data_is_held(ale: Registry) -> None:
     billing = planned(ale, Right.ERASURE, "email")["billing"]
-    assert billing.work is not None
-    assert billing.work.scope[1] == ScopeItem(
+    assert billing.assignment is not None
+    assert billing.assignment.scope[1] == ScopeItem(
         category="invoices",
         purposes=("billing", "legal_compliance"),
         basis=LegalBasis.LEGAL_OBLIGATION,
@@ -125,14 +125,14 @@ def test_portability_leaves_out_what_it_does_not_reach(ale: Registry) -> None:
     }
     assert plan["payments"] == NotReached("payments", plan["payments"].left_out)
     assert plan["payments"].reason is Reason.RIGHT_DOES_NOT_REACH
-    invoices = plan.asked[0].work.scope[1]
+    invoices = plan.asked[0].assignment.scope[1]
     assert (invoices.category, invoices.basis) == ("invoices", LegalBasis.CONTRACT)
 
 
 def test_a_system_beyond_reach_only_locates_where_another_needs_it(ale: Registry) -> None:
     billing = planned(ale, Right.OBJECTION, "email")["billing"]
     assert isinstance(billing, Asked)
-    assert (billing.work.action, billing.work.scope) == (Action.LOCATE, ())
+    assert (billing.assignment.action, billing.assignment.scope) == (Action.LOCATE, ())
     assert {out.category for out in billing.left_out} == {"account", "invoices"}
 
     analytics = ale.systems["analytics"].model_copy(update={"needs": frozenset({"email"})})
@@ -153,7 +153,7 @@ def test_a_system_is_due_by_its_days_but_not_after_the_request(
     ale: Registry, due_at: datetime, billing: datetime, payments: datetime
 ) -> None:
     plan = planned(ale, Right.ACCESS, "email", due_at=due_at)
-    dues = {item.system: item.work.due_at for item in plan.items if item.work is not None}
+    dues = {item.system: item.assignment.due_at for item in plan.items if item.assignment is not None}
     assert (dues["billing"], dues["payments"]) == (billing, payments)
 
 
@@ -163,9 +163,9 @@ def test_a_task_carries_only_identities_that_its_system_needs(ale: Registry) -> 
         Identity(identity_type=kind, identity_value="x") for kind in ("visitor_id", "email", "account_id", "phone")
     )
     carried = {
-        item.system: [identity.identity_type for identity in identities_for(item.work, identities)]
+        item.system: [identity.identity_type for identity in identities_for(item.assignment, identities)]
         for item in plan.items
-        if item.work is not None
+        if item.assignment is not None
     }
     assert carried == {
         "billing": ["email", "account_id"],
@@ -197,11 +197,11 @@ def test_impossible_plans_cannot_be_made() -> None:
     scope = (ScopeItem(category="visits", purposes=("trends",), basis=LegalBasis.CONSENT),)
     needs, nothing = frozenset({"email"}), frozenset[str]()
     with pytest.raises(ValueError, match="every action but locate has a scope"):
-        Work(Action.ACCESS, (), DUE_AT, needs, nothing)
+        Assignment(Action.ACCESS, (), DUE_AT, needs, nothing)
     with pytest.raises(ValueError, match="every action but locate has a scope"):
-        Work(Action.LOCATE, scope, DUE_AT, needs, nothing)
+        Assignment(Action.LOCATE, scope, DUE_AT, needs, nothing)
     with pytest.raises(ValueError, match="at least one identity type"):
-        Work(Action.ACCESS, scope, DUE_AT, nothing, nothing)
-    twice = Waiting("analytics", Work(Action.ACCESS, scope, DUE_AT, needs, nothing))
+        Assignment(Action.ACCESS, scope, DUE_AT, nothing, nothing)
+    twice = Waiting("analytics", Assignment(Action.ACCESS, scope, DUE_AT, needs, nothing))
     with pytest.raises(ValueError, match="one item for each system"):
         Plan((twice, twice))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from habeas.contracts.task import ScopeItem
 from habeas.contracts.vocabulary import Action, LegalBasis, Right, SystemState
-from services.fanout.domain import Asked, Facts, NotFound, Plan, Reason, Waiting, Work, advance, apply, make_plan
+from services.fanout.domain import Asked, Assignment, Facts, NotFound, Plan, Reason, Waiting, advance, apply, make_plan
 from shared.registry import Registry, load_registry
 
 RECEIVED_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -67,7 +67,7 @@ def test_a_finding_that_comes_late_still_asks(ale: Registry) -> None:
     assert isinstance(given_up["analytics"], NotFound)
     (late,) = advance(given_up, facts("account_id", finished=("billing",)))
     assert isinstance(late, Asked)
-    assert late == Asked("analytics", given_up["analytics"].work)
+    assert late == Asked("analytics", given_up["analytics"].assignment)
 
 
 def test_a_waiting_system_waits_on_one_that_waits_itself() -> None:
@@ -89,8 +89,8 @@ def test_a_system_does_not_wait_for_itself() -> None:
     assert [item.state for item in advance(plan, facts())] == ["excluded"]
 
 
-def work(needs: set[str], provides: set[str]) -> Work:
-    return Work(Action.ACCESS, SCOPE, DUE_AT, frozenset(needs), frozenset(provides))
+def work(needs: set[str], provides: set[str]) -> Assignment:
+    return Assignment(Action.ACCESS, SCOPE, DUE_AT, frozenset(needs), frozenset(provides))
 
 
 def asked(system: str, needs: set[str], provides: set[str]) -> Asked:
@@ -111,7 +111,7 @@ some_types = st.frozensets(st.sampled_from(TYPES), max_size=3)
 class World:
     """A registry, what is known at first, and what each system would find if it were asked."""
 
-    systems: dict[str, Work]
+    systems: dict[str, Assignment]
     known: frozenset[str]
     findings: dict[str, frozenset[str]]
 
@@ -136,7 +136,7 @@ def worlds(draw: st.DrawFn) -> World:
     for name in names:
         needs = draw(st.frozensets(st.sampled_from(TYPES), min_size=1, max_size=3))
         provides = draw(some_types)
-        systems[name] = Work(Action.ACCESS, SCOPE, DUE_AT, needs, provides)
+        systems[name] = Assignment(Action.ACCESS, SCOPE, DUE_AT, needs, provides)
         findings[name] = draw(st.frozensets(st.sampled_from(sorted(provides)))) if provides else provides
     return World(systems, draw(some_types), findings)
 
