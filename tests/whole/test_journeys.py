@@ -16,6 +16,9 @@ from habeas.contracts.sealing import Place
 from habeas.contracts.submission import Identity, Proof, Requester, RequestSubmitted, Subject, SubmissionPersonal
 from systems import sample
 
+pytestmark = pytest.mark.xdist_group("faults")
+"""One after the other with them, not beside: what a killed process had committed and not sent comes late."""
+
 
 async def test_a_person_nobody_knows_is_told_so(web: Portal, stand: Stand) -> None:
     request_id = await web.submit(somebody("stranger@example.org"))
