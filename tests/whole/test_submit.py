@@ -58,8 +58,10 @@ async def test_a_submission_is_followed_until_it_is_closed(stand: Stand) -> None
 
 
 async def test_a_conflict_is_told(stand: Stand) -> None:
+    """The first goes to a person and stays open, so that the refusal of the second is the last word."""
     request_id = str(uuid4())
-    assert (await habeas(stand, "submit", "-", given=document("a@example.org", request_id=request_id)))[0] == 0
+    first = document("a@example.org", request_id=request_id, right="rectification")
+    assert (await habeas(stand, "submit", "-", given=first))[0] == 0
     code, _, err = await habeas(
         stand, "submit", "-", "--follow", given=document("b@example.org", request_id=request_id)
     )
