@@ -55,7 +55,6 @@ def test_the_demo_comes_out_as_it_should(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["answers", "lock", "log", "mail"]
 
 
-@pytest.mark.xdist_group("demo")
 def runs(process: psutil.Process) -> bool:
     """A zombie does not: it has ended, and only whoever inherited it has not asked how."""
     try:
@@ -64,6 +63,7 @@ def runs(process: psutil.Process) -> bool:
         return False
 
 
+@pytest.mark.xdist_group("demo")
 def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path) -> None:
     with start(tmp_path / "demo") as process:
         assert process.stdout is not None
