@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import dotenv
 
+from habeas.settings import KafkaSettings
 from operations.errors import UsageError
 from operations.topology import OPERATORS
 
@@ -34,3 +37,10 @@ def local_variables(name: str, root: Path = DEFAULT_ROOT) -> dict[str, str]:
             "Start the local one with `habeas up`, or set the variables of the one to use."
         )
     return {key: value for key, value in dotenv.dotenv_values(file, interpolate=False).items() if value is not None}
+
+
+def client_options(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return aiokafka's connection options for these `HABEAS_*` variables."""
+    prefix = "HABEAS_KAFKA_"
+    given = {key.removeprefix(prefix).lower(): value for key, value in environment.items() if key.startswith(prefix)}
+    return KafkaSettings(**given).client_options()  # type: ignore[arg-type]

@@ -23,8 +23,7 @@ from habeas.contracts.errors import invalid
 from habeas.contracts.status import StatusChanged, SubmissionRejected
 from habeas.contracts.submission import RequestSubmitted, SubmissionPersonal
 from habeas.contracts.topics import status, submissions
-from habeas.settings import KafkaSettings
-from operations.connection import DEFAULT_ROOT, variables
+from operations.connection import DEFAULT_ROOT, client_options, variables
 from operations.errors import OperationsError, UsageError
 
 
@@ -47,7 +46,7 @@ def submit(
     environment = variables(portal, root)
     keyring = KeyFile(Path(environment["HABEAS_KEYS"])).keyring()
     event = submission(_read(file), portal, keyring, datetime.now(UTC))
-    asyncio.run(_publish(event, portal, _kafka(environment), follow=follow))
+    asyncio.run(_publish(event, portal, client_options(environment), follow=follow))
 
 
 def submission(document: bytes, portal: str, keyring: Keyring, now: datetime) -> CloudEvent:
@@ -119,12 +118,6 @@ def _told(record: Any, event: CloudEvent, console: Console) -> bool:
     reason = f", {now.reason.code}" if now.reason else ""
     console.print(f"{now.reference} {now.outcome or now.state}{reason}{due}{f' ({systems})' if systems else ''}")
     return now.state == "closed"
-
-
-def _kafka(environment: dict[str, str]) -> dict[str, Any]:
-    prefix = "HABEAS_KAFKA_"
-    given = {key.removeprefix(prefix).lower(): value for key, value in environment.items() if key.startswith(prefix)}
-    return KafkaSettings(**given).client_options()  # type: ignore[arg-type]
 
 
 def _read(file: str) -> bytes:

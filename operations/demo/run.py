@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from habeas.contracts import KeyFile, Keyring
+from operations.connection import client_options
 from operations.demo import scenario
 from operations.demo.checks import Letter, Observed, examine
 from operations.demo.display import Animated, Plain
@@ -85,24 +86,14 @@ async def _connected(stack: Stack, board: Board) -> AsyncIterator[Portal]:
         following(
             board,
             portal=PORTAL,
-            portal_kafka=_kafka(stack.env(PORTAL)),
+            portal_kafka=client_options(stack.env(PORTAL)),
             systems=SYSTEMS,
-            operators_kafka=_kafka(stack.env(OPERATORS)),
+            operators_kafka=client_options(stack.env(OPERATORS)),
             operators=_keyring(stack.env(OPERATORS)),
         ),
-        opened_portal(PORTAL, _keyring(stack.env(PORTAL)), _kafka(stack.env(PORTAL))) as portal,
+        opened_portal(PORTAL, _keyring(stack.env(PORTAL)), client_options(stack.env(PORTAL))) as portal,
     ):
         yield portal
-
-
-def _kafka(environment: dict[str, str]) -> dict[str, Any]:
-    return {
-        "bootstrap_servers": environment["HABEAS_KAFKA_BOOTSTRAP_SERVERS"],
-        "security_protocol": environment["HABEAS_KAFKA_SECURITY_PROTOCOL"],
-        "sasl_mechanism": environment["HABEAS_KAFKA_SASL_MECHANISM"],
-        "sasl_plain_username": environment["HABEAS_KAFKA_SASL_USERNAME"],
-        "sasl_plain_password": environment["HABEAS_KAFKA_SASL_PASSWORD"],
-    }
 
 
 def _keyring(environment: dict[str, str]) -> Keyring:
