@@ -1,7 +1,8 @@
 """The services' own events, on `dsr.requests.v1`, `dsr.progress.v1` and `dsr.outcomes.v1`. Not part of the contract.
 
-intake -> RequestOpened, SubmissionRefused -> fanout, collector
-fanout -> PlanMade -> collector;  collector -> SystemsFinished -> fanout
+intake -> RequestOpened, IdentitiesAdded, WithdrawalReceived, SubmissionRefused -> fanout, collector
+fanout -> PlanMade -> collector
+collector -> SystemsFinished, RequestCollected, RequestStopped, RoundOrdered -> fanout
 collector -> NoticeRequested -> notifier;  notifier -> NoticeDelivered -> collector
 
 Personal parts are sealed under the key `services`.
@@ -54,12 +55,16 @@ class OpenedPersonal(PersonalModel):
 
 
 class RequestOpened(Message):
-    """A submission has become a request: accepted, refused, or for a person to classify."""
+    """A submission has become a request: accepted, refused, or for a person to classify.
+
+    Said again, with a higher `version`, when what was in triage is amended or decided.
+    """
 
     TYPE: ClassVar[str] = "dsr.request.opened.v1"
     PERSONAL: ClassVar[type[PersonalModel] | None] = OpenedPersonal
 
     request_id: UUID
+    version: Annotated[int, Field(ge=1)] = 1
     reference: str
     portal: Participant
     decision: Decision
@@ -67,6 +72,8 @@ class RequestOpened(Message):
     regulation: str | None
     jurisdiction: str | None
     case_id: UUID | None
+    after: tuple[UUID, ...] = ()
+    """Requests that have to be collected first."""
     notify_by: Open[NotifyBy]
     received_at: Timestamp
     opened_at: Timestamp
@@ -87,8 +94,48 @@ class SubmissionRefused(Message):
     errors: tuple[SubmissionError, ...]
 
 
+class FoundPersonal(PersonalModel):
+    identities: tuple[Identity, ...]
+
+
+class IdentitiesAdded(Message):
+    """The portal has proven further identities of an accepted request."""
+
+    TYPE: ClassVar[str] = "dsr.request.identities_added.v1"
+    PERSONAL: ClassVar[type[PersonalModel] | None] = FoundPersonal
+
+    request_id: UUID
+    amendment_id: UUID
+    """The ce_id of what the portal said."""
+    personal: Sealed
+
+
+class WithdrawalReceived(Message):
+    """The person takes the request back; whether it is still in time, the collector knows."""
+
+    TYPE: ClassVar[str] = "dsr.request.withdrawal.v1"
+
+    request_id: UUID
+    reason: Code | None
+    received_at: Timestamp
+
+
+class PastTask(Model):
+    """A task of an earlier round: a hold before the erasure, a restriction before its lifting."""
+
+    task_id: UUID
+    action: Open[Action]
+
+
+class LeftOutCategory(Model):
+    """A category that the right does not reach, and why: a code of `shared.law.grounds`."""
+
+    category: Code
+    ground: Code
+
+
 class PlannedSystem(Model):
-    """One row of a plan. `task_id` is set once the system was asked."""
+    """One row of a plan. `task_id` is set once the system was asked; a later round has a task of its own."""
 
     system: Participant
     state: Open[SystemState]
@@ -97,6 +144,8 @@ class PlannedSystem(Model):
     attempt: int = 0
     due_at: Timestamp | None = None
     reason: Code | None = None
+    earlier: tuple[PastTask, ...] = ()
+    left_out: tuple[LeftOutCategory, ...] = ()
 
 
 class PlanMade(Message):
@@ -107,10 +156,6 @@ class PlanMade(Message):
     request_id: UUID
     version: Annotated[int, Field(ge=1)]
     systems: tuple[PlannedSystem, ...]
-
-
-class FoundPersonal(PersonalModel):
-    identities: tuple[Identity, ...]
 
 
 class SystemsFinished(Message):
@@ -124,6 +169,39 @@ class SystemsFinished(Message):
     personal: Sealed
 
 
+class RequestCollected(Message):
+    """All systems have answered, or none will be asked any more: requests that come after it may go on."""
+
+    TYPE: ClassVar[str] = "dsr.request.collected.v1"
+
+    request_id: UUID
+
+
+class RequestStopped(Message):
+    """The request ended before its systems did: no further tasks, and those of `systems` are cancelled."""
+
+    TYPE: ClassVar[str] = "dsr.request.stopped.v1"
+
+    request_id: UUID
+    systems: tuple[Participant, ...]
+    reason: Code
+
+
+class RoundOrdered(Message):
+    """Systems that were asked are to be asked once more."""
+
+    TYPE: ClassVar[str] = "dsr.round.ordered.v1"
+
+    request_id: UUID
+    order_id: UUID
+    """The command behind it: the same order again is nothing."""
+    systems: tuple[Participant, ...]
+    action: Open[Action] | None = None
+    """What is to be done now; None for the same as before."""
+    categories: tuple[Code, ...] = ()
+    """The part of the former scope it is about; none named means all of it."""
+
+
 class Notice(StrEnum):
     """What a mail is about; the value of its `X-Habeas-Notice` header."""
 
@@ -132,6 +210,10 @@ class Notice(StrEnum):
     PARTIALLY_COMPLETED = "partially_completed"
     NOTHING_HELD = "nothing_held"
     REFUSED = "refused"
+    NOT_CONTROLLER = "not_controller"
+    WITHDRAWN = "withdrawn"
+    RESTRICTION_LIFTING = "restriction_lifting"
+    """Comes before the restriction is lifted (GDPR Art. 18(3))."""
     DPO_REVIEW = "dpo_review"
     DPO_TRIAGE = "dpo_triage"
 
@@ -141,6 +223,16 @@ class Recipient(StrEnum):
 
     REQUESTER = "requester"
     DPO = "dpo"
+
+
+class Audience(StrEnum):
+    """As whom the requester is written to."""
+
+    PERSON = "person"
+    REPRESENTATIVE = "representative"
+    """Somebody who acts for the person: a parent, a guardian, an agent."""
+    BYSTANDER = "bystander"
+    """Somebody who reported: told that it was dealt with, and nothing of what is or was held."""
 
 
 class StatementItem(Model):
@@ -161,6 +253,14 @@ class SystemNote(Model):
     state: Open[SystemState]
     outcome: Open[TaskOutcome] | None = None
     reason: Code | None = None
+
+
+class NotCovered(Model):
+    """A category that the right does not reach; the person is told why (a code of `shared.law.grounds`)."""
+
+    system: Participant
+    category: Code
+    ground: Code
 
 
 class AnswerObject(PersonalModel):
@@ -185,6 +285,10 @@ class NoticePersonal(PersonalModel):
     statement: tuple[StatementItem, ...] = ()
     systems: tuple[SystemNote, ...] = ()
     answer: AnswerObject | None = None
+    audience: Open[Audience] = Audience.PERSON
+    not_covered: tuple[NotCovered, ...] = ()
+    elsewhere: tuple[Code, ...] = ()
+    """What was asked for and another controller decides about: names under the registry's [not_controller]."""
 
 
 class NoticeRequested(Message):

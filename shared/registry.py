@@ -25,6 +25,7 @@ from shared.registry_entries import (
     Jurisdiction,
     Mails,
     Name,
+    NotController,
     ParticipantName,
     Party,
     Policy,
@@ -40,6 +41,7 @@ __all__ = [
     "Category",
     "Controller",
     "Mails",
+    "NotController",
     "Party",
     "Policy",
     "Portal",
@@ -65,6 +67,8 @@ class Registry(Entry):
     regulations: Mapping[str, tuple[Country, ...]]
     purposes: Mapping[Name, Text]
     parties: Mapping[Name, Party]
+    not_controller: Mapping[Name, NotController] = Field(default_factory=dict)
+    """What a request may name as its category although another controller holds it."""
     portals: Mapping[ParticipantName, Portal] = Field(min_length=1, description="a table for each portal")
     systems: Mapping[ParticipantName, System] = Field(min_length=1, description="a table for each system")
 
@@ -86,6 +90,11 @@ class Registry(Entry):
         return next(
             (self.authorities[code] for code in closest if code in self.authorities), self.authorities["default"]
         )
+
+    @cached_property
+    def category_names(self) -> frozenset[str]:
+        """What a request may name as its categories, of any system."""
+        return frozenset(category.name for system in self.systems.values() for category in system.categories)
 
     def category(self, system: str, name: str) -> Category | None:
         """A system's category by name, or None where the registry (by now) has no such entry."""
@@ -152,6 +161,7 @@ def _contradictions(registry: Registry) -> Iterator[Problem]:
     """What each table allows and all of them together do not."""
     yield from _misnamed_participants(registry)
     yield from _misplaced_countries(registry)
+    yield from _held_and_not(registry)
     if "default" not in registry.authorities:
         yield Problem("authorities.default", "is missing: add the authority where the controller is established")
     for system in registry.systems.values():
@@ -160,6 +170,11 @@ def _contradictions(registry: Registry) -> Iterator[Problem]:
                 if purpose not in registry.purposes:
                     path = f"systems.{system.name}.categories[{index}].purposes[{position}]"
                     yield Problem(path, f"write one of {', '.join(registry.purposes)}, or add it under [purposes]")
+
+
+def _held_and_not(registry: Registry) -> Iterator[Problem]:
+    for name in registry.category_names & set(registry.not_controller):
+        yield Problem(f"not_controller.{name}", "is a category that a system holds: remove it here or there")
 
 
 def _misnamed_participants(registry: Registry) -> Iterator[Problem]:

@@ -43,6 +43,10 @@ def _time_zone(value: object) -> object:
     return value
 
 
+def _trust(value: object) -> object:
+    return {"level": value} if isinstance(value, str) else value
+
+
 Text = Annotated[str, Field(min_length=1, description="text, not empty")]
 Email = Annotated[
     str, Field(pattern=r"^[^@\s<>]+@[^@\s<>]+$", description="a mail address, such as 'privacy@ale.example'")
@@ -184,18 +188,38 @@ class Category(Entry):
         return self
 
 
+class Trust(Entry):
+    """How far a portal's word about a proof is taken."""
+
+    level: ProofLevel
+    """The lowest level at which it is believed (eIDAS Art. 8(2))."""
+    proves: frozenset[Name] | None = None
+    """The identity types it can prove; left out, any: a cookie proves the visitor and nobody's address."""
+
+
 class Portal(Entry):
     """Where requests come from, and whose word on a person's identity is taken."""
 
     name: str
     title: Text
-    trusted: Mapping[Name, ProofLevel]
-    """Proof method → the lowest level at which it is believed (eIDAS Art. 8(2))."""
+    trusted: Mapping[Name, Annotated[Trust, BeforeValidator(_trust)]]
+    """Proof method → how far it is believed; a bare level means any identity type."""
 
-    def trusts(self, method: str, level: str) -> bool:
-        """Whether a proof by this method at this level counts; unknown methods and levels do not."""
-        lowest = self.trusted.get(method)
-        return lowest is not None and level in _LEVELS and _LEVELS.index(ProofLevel(level)) >= _LEVELS.index(lowest)
+    def trusts(self, method: str, level: str, identity_type: str) -> bool:
+        """Whether a proof of such an identity by this method counts; unknown methods and levels do not."""
+        trust = self.trusted.get(method)
+        if trust is None or level not in _LEVELS:
+            return False
+        high_enough = _LEVELS.index(ProofLevel(level)) >= _LEVELS.index(trust.level)
+        return high_enough and (trust.proves is None or identity_type in trust.proves)
+
+
+class NotController(Entry):
+    """Data that people ask for and another controller decides about (GDPR Art. 4(7))."""
+
+    title: Text
+    ask: Text
+    """Whom to ask instead, as a sentence for letters."""
 
 
 class System(Entry):

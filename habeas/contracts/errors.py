@@ -31,6 +31,7 @@ class Reason(StrEnum):
     FOREIGN_REQUEST = "foreign_request"
     TASK_UNKNOWN = "task_unknown"
     TASK_FOREIGN = "task_foreign"
+    TOO_LATE = "too_late"
     RECEIVED_IN_FUTURE = "received_in_future"
     HANDLER_FAILED = "handler_failed"
 

@@ -45,6 +45,7 @@ ACTIONS: Final[dict[Right, Action]] = {
     Right.ERASURE: Action.ERASE,
     Right.RESTRICTION: Action.RESTRICT,
     Right.OBJECTION: Action.OBJECT,
+    Right.CONSENT_WITHDRAWAL: Action.OBJECT,
 }
 
 

@@ -104,7 +104,9 @@ def _unclear(submission: RequestSubmitted, personal: SubmissionPersonal, regulat
 def is_proven(identity: Identity, portal: Portal, now: datetime) -> bool:
     """Whether the portal's word on this identity is taken: a trusted method, at its level, not dated ahead."""
     proof = identity.proof
-    return proof is not None and proof.at <= now + CLOCK_TOLERANCE and portal.trusts(proof.method, proof.level)
+    if proof is None or proof.at > now + CLOCK_TOLERANCE:
+        return False
+    return portal.trusts(proof.method, proof.level, identity.identity_type)
 
 
 def reference(number: int) -> str:

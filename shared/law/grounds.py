@@ -63,6 +63,11 @@ _CATALOGUE: Final = (
         "GDPR Art. 17(1)(a)",
         "Your contract with us still runs and we need this for it. It is deleted after the contract has ended.",
     ),
+    Ground(
+        "held_for_request",
+        "GDPR Art. 12(2), 15",
+        "We keep this until the request of yours that comes first has been answered.",
+    ),
     # What limits a copy, an objection, or any right.
     Ground(
         "rights_of_others",

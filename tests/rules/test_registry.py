@@ -86,15 +86,25 @@ def test_participants_are_portals_and_systems(ale: Registry) -> None:
     ],
 )
 def test_whose_word_is_taken(ale: Registry, portal: str, method: str, level: str, trusted: bool) -> None:
-    assert ale.portals[portal].trusts(method, level) is trusted
+    assert ale.portals[portal].trusts(method, level, "email") is trusted
+
+
+def test_a_cookie_proves_the_visitor_and_nobodys_address(ale: Registry) -> None:
+    assert ale.portals["web"].trusts("cookie", "low", "visitor_id")
+    assert not ale.portals["web"].trusts("cookie", "high", "email")
+
+
+def test_what_a_system_holds_is_not_anothers(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match=r"not_controller\.invoices: is a category that a system holds"):
+        loaded(tmp_path, TEXT.replace("[not_controller.own_installation]", "[not_controller.invoices]"))
 
 
 def test_a_proof_below_the_lowest_level_is_not_believed(tmp_path: Path) -> None:
     stricter = loaded(
-        tmp_path, TEXT.replace('trusted = { portal_login = "low" }', 'trusted = { portal_login = "high" }')
+        tmp_path, TEXT.replace('trusted = { portal_login = "low"', 'trusted = { portal_login = "high"', 1)
     )
-    assert not stricter.portals["web"].trusts("portal_login", "substantial")
-    assert stricter.portals["web"].trusts("portal_login", "high")
+    assert not stricter.portals["web"].trusts("portal_login", "substantial", "email")
+    assert stricter.portals["web"].trusts("portal_login", "high", "email")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +144,7 @@ def loaded(folder: Path, text: str) -> Registry:
         ("[portals.web]", "[portals.billing]", "systems.billing", "is a portal's name as well"),
         ("[portals.web]", "[portals.fanout]", "portals.fanout", "choose another name"),
         ("[portals.web]", "[portals.operators]", "portals.operators", "choose another name"),
-        ('"low" }', '"lowest" }', "portals.web.trusted.portal_login", "write one of 'low', 'substantial' or 'high'"),
+        ('"low" }', '"lowest" }', "portals.helpdesk.trusted.id_document.level", "write one of 'low', 'substantial' or 'high'"),
         ('place = "DE-BE"', 'place = "DE-XX"', "controller.place", "ISO 3166-2"),
         ('"Europe/Berlin"', '"Europe/Bonn"', "controller.time_zone", "IANA"),
         ('languages = ["en"]', 'languages = ["English"]', "controller.languages[0]", "write an ISO 639-1 language"),

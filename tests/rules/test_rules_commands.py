@@ -143,7 +143,7 @@ def test_plan_for_a_program() -> None:
         (("--identities", "emial"), "--identities: No system can be asked by emial: write some of account_id"),
         (("--identities", ","), "--identities: No identity type is named"),
         (("--right", "unclassified"), "--right: eu-gdpr sets no period for unclassified"),
-        (("--right", "consent_withdrawal"), "--right: No plan can be made for consent_withdrawal"),
+        (("--right", "automated_decision"), "--right: No plan can be made for automated_decision"),
         (("--regulation", "ccpa"), "--regulation: No regulation is called 'ccpa'"),
     ],
 )
