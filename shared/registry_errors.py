@@ -68,7 +68,12 @@ def _described(model: type[BaseModel], location: tuple[int | str, ...]) -> str |
         key_at_fault = location[index + 1 : index + 2] == ("[key]",)
         annotation = inside[0] if isinstance(part, int) or key_at_fault else inside[-1]
         described = next(
-            (note.description for note in getattr(annotation, "__metadata__", ()) if note.description), None
+            (
+                note.description
+                for note in getattr(annotation, "__metadata__", ())
+                if getattr(note, "description", None)
+            ),
+            None,
         )
         annotation = getattr(annotation, "__origin__", annotation) if described else annotation
     return described

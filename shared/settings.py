@@ -6,6 +6,16 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
+class ClockSettings(BaseSettings):
+    """Whose clock it is: the system's, except in a local stack whose clock can be advanced."""
+
+    model_config = SettingsConfigDict(env_prefix="HABEAS_", extra="ignore", hide_input_in_errors=True, frozen=True)
+
+    clock_offset_file: Path | None = Field(
+        None, description="how far a local stack's clock is ahead, in seconds (`habeas clock`); leave it unset elsewhere"
+    )
+
+
 class ServiceSettings(BaseSettings):
     """The settings that all four services share; Kafka's own are `habeas.settings.KafkaSettings`."""
 

@@ -28,13 +28,13 @@ from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLS
 from habeas.contracts import KeyFile
 from habeas.contracts.topics import DEAD_LETTER_LIMIT, MESSAGE_LIMIT
 from habeas.settings import KafkaSettings, load
-from shared.clock import Clock, system_clock
+from shared.clock import Clock, clock_with
 from shared.database import Pool, create_pool
 from shared.loop import run_loop
 from shared.messaging.consumer import Consumer, ExhaustedError, Route, Settle, nothing_to_settle
 from shared.messaging.outbox import Outbox, Repair, nothing_to_repair
 from shared.registry import Registry, load_registry
-from shared.settings import ServiceSettings
+from shared.settings import ClockSettings, ServiceSettings
 from shared.telemetry import METRICS, configure_logging, exposition
 
 _log = structlog.get_logger(__name__)
@@ -292,12 +292,16 @@ def run(
     name: str,
     assemble: Callable[[Context[SettingsT]], Parts],
     settings: type[SettingsT],
-    clock: Clock = system_clock,
+    clock: Clock | None = None,
 ) -> None:
-    """The `main` of a service: settings from the environment, then until told to stop. Exits the process."""
+    """The `main` of a service: settings from the environment, then until told to stop. Exits the process.
+
+    Without a `clock` it is the environment's: the system's, or a local stack's that can be advanced.
+    """
     configure_logging(name)
     try:
-        code = run_loop(_serve(name, assemble, load(settings), load(KafkaSettings), clock))
+        chosen = clock or clock_with(load(ClockSettings).clock_offset_file)
+        code = run_loop(_serve(name, assemble, load(settings), load(KafkaSettings), chosen))
     except Exception as error:
         _log.critical("service_failed", advice=advice(error), exc_info=error)
         code = 1
