@@ -13,7 +13,7 @@ import typer
 
 from operations.errors import DiskFullError, OperationsError, is_disk_full
 
-MODULES = ("stack", "demo", "set_up", "rules", "contract", "submit")
+MODULES = ("stack", "demo", "set_up", "rules", "contract", "submit", "clock")
 
 
 def build() -> typer.Typer:

@@ -12,8 +12,10 @@ import dotenv
 from habeas.settings import KafkaSettings
 from operations.errors import UsageError
 from operations.topology import OPERATORS
+from shared.clock import Clock, clock_with
 
 DEFAULT_ROOT = Path(".habeas")
+CLOCK_VARIABLE = "HABEAS_CLOCK_OFFSET_FILE"
 
 
 def variables(
@@ -44,3 +46,9 @@ def client_options(environment: Mapping[str, str]) -> dict[str, Any]:
     prefix = "HABEAS_KAFKA_"
     given = {key.removeprefix(prefix).lower(): value for key, value in environment.items() if key.startswith(prefix)}
     return KafkaSettings(**given).client_options()  # type: ignore[arg-type]
+
+
+def clock(environment: Mapping[str, str]) -> Clock:
+    """Return the clock of the stack that these variables belong to: a local one's may be ahead."""
+    file = environment.get(CLOCK_VARIABLE)
+    return clock_with(Path(file) if file else None)

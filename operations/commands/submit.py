@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -23,7 +23,7 @@ from habeas.contracts.errors import invalid
 from habeas.contracts.status import StatusChanged, SubmissionRejected
 from habeas.contracts.submission import RequestSubmitted, SubmissionPersonal
 from habeas.contracts.topics import status, submissions
-from operations.connection import DEFAULT_ROOT, client_options, variables
+from operations.connection import DEFAULT_ROOT, client_options, clock, variables
 from operations.errors import OperationsError, UsageError
 
 
@@ -45,7 +45,7 @@ def submit(
     """Publish a submission. The command seals its `personal`; request_id and times are filled in where left out."""
     environment = variables(portal, root)
     keyring = KeyFile(Path(environment["HABEAS_KEYS"])).keyring()
-    event = submission(_read(file), portal, keyring, datetime.now(UTC))
+    event = submission(_read(file), portal, keyring, clock(environment)())
     asyncio.run(_publish(event, portal, client_options(environment), follow=follow))
 
 

@@ -14,6 +14,7 @@ from operations.stack.ports import HOST
 from operations.stack.postgres import Postgres
 from operations.topology import OPERATORS
 
+CLOCK = "clock"  # the file in the stack's folder that says how far its clock is ahead
 OWN_DATABASE = {"billing": "billing"}  # systems that keep their data in PostgreSQL, and the database's name
 
 
@@ -34,6 +35,7 @@ class Surroundings:
 def environments(stack: Surroundings) -> dict[str, dict[str, str]]:
     """Return `HABEAS_*` for each service, system and portal, the operators, and the payment processor's stand-in."""
     store = {"HABEAS_STORE_URL": (stack.root / "store").as_uri()}
+    clock = {"HABEAS_CLOCK_OFFSET_FILE": str(stack.root / CLOCK)}
     registry = {"HABEAS_REGISTRY": str(stack.registry)}
     public = {"HABEAS_PUBLIC_URL": f"http://{HOST}:{stack.ports['notifier']}"}
     found: dict[str, dict[str, str]] = {}
@@ -41,6 +43,7 @@ def environments(stack: Surroundings) -> dict[str, dict[str, str]]:
         found[name] = {
             **client_variables(f"{HOST}:{stack.ports['kafka']}", name, stack.passwords[name]),
             "HABEAS_KEYS": str(stack.keys[name]),
+            **clock,
         }
     for name in SERVICES:
         found[name] |= registry | {"HABEAS_DATABASE_URL": stack.postgres.url(name)}

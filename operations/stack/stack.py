@@ -16,7 +16,7 @@ from operations.errors import DiskFullError, UsageError, is_disk_full
 from operations.migrate import REPOSITORY, migrate
 from operations.programs import SERVICES, SYSTEMS
 from operations.stack import postgres as pg
-from operations.stack.environment import Surroundings, environments, plain_environment, write_environments
+from operations.stack.environment import CLOCK, Surroundings, environments, plain_environment, write_environments
 from operations.stack.folder import NEEDED, Lock, check_disk, read_json, write_json
 from operations.stack.health import answers_ready, speaks_smtp
 from operations.stack.jars import kafka_jars
@@ -42,6 +42,7 @@ KEPT_PLACES = (
     "secrets.json",
     "ports.json",
     "state.json",
+    CLOCK,
 )
 
 

@@ -1,0 +1,1 @@
+"""What operators look at and act on: requests, dead letters, the cluster, commands to the services."""
