@@ -1,16 +1,37 @@
 """Brings tasks to one of the systems without Kafka; its functions, its store and the library's desk are real."""
 
+import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from habeas.contracts.catalogue import read
+from habeas.contracts.catalogue import read, seal_personal
 from habeas.contracts.result import ResultPersonal, TaskFinished
-from habeas.contracts.sealing import Keyring
+from habeas.contracts.sealing import Keyring, Place
+from habeas.contracts.submission import Correction, Period
+from habeas.contracts.task import ScopeItem, TaskAssigned, TaskDetails
 from habeas.participant import Participant
 from habeas.participant.desk import Desk
-from tests.participant.tasks import a_keyring, opened, personal_in, task_for
+from tests.participant.tasks import a_keyring, opened, personal_in, personal_of, task_for
+
+_REGISTRY = tomllib.loads((Path(__file__).resolve().parents[2] / "registry" / "ale.toml").read_text())
+
+
+def scope_of(system: str, *categories: str, purposes: Sequence[str] | None = None) -> tuple[ScopeItem, ...]:
+    """The registry's categories of a system, or these alone; with all their purposes, or those among `purposes`."""
+    return tuple(
+        ScopeItem(
+            category=found["name"],
+            purposes=tuple(each for each in found["purposes"] if purposes is None or each in purposes),
+            basis=found["basis"],
+            instruction=found["at_erasure"]["instruction"],
+        )
+        for found in _REGISTRY["systems"][system]["categories"]
+        if not categories or found["name"] in categories
+    )
 
 
 @dataclass(frozen=True)
@@ -30,6 +51,11 @@ class Reply:
     @property
     def identities(self) -> list[tuple[str, str]]:
         return [(found.identity_type, found.identity_value) for found in self.personal.identities]
+
+    @property
+    def code(self) -> str | None:
+        """Why the task ended without having been done."""
+        return self.body.error.code if self.body.error else None
 
     def data(self, category: str) -> list[dict[str, Any]]:
         return [record.data for record in self.personal.records if record.category == category]
@@ -56,9 +82,38 @@ class Clerk:
             await self._desk.store.close()
             self._desk = None
 
-    async def ask(self, action: str, *identities: tuple[str, str], request_id: UUID | None = None) -> Reply:
+    async def ask(
+        self,
+        action: str,
+        *identities: tuple[str, str],
+        request_id: UUID | None = None,
+        task_id: UUID | None = None,
+        attempt: int = 1,
+        right: str | None = None,
+        scope: Sequence[ScopeItem] | None = None,
+        period: Period | None = None,
+        due_at: datetime | None = None,
+        corrections: Sequence[Correction] = (),
+    ) -> Reply:
+        """Without `scope`, all that the registry says the system holds."""
         assert self._desk is not None
-        task = task_for(self.participant.name, self.keyring, action, *identities, request_id=request_id)
+        name = self.participant.name
+        request_id, task_id = request_id or uuid4(), task_id or uuid4()
+        personal = personal_of(*identities).model_copy(
+            update={"details": TaskDetails(corrections=tuple(corrections))},
+        )
+        changes = {"right": right, "due_at": due_at, "period": period}
+        task = task_for(
+            name,
+            self.keyring,
+            action,
+            request_id=request_id,
+            task_id=task_id,
+            attempt=attempt,
+            scope=scope_of(name) if scope is None else tuple(scope),
+            personal=seal_personal(self.keyring, Place(name, TaskAssigned.TYPE, request_id, task_id), personal),
+            **{key: value for key, value in changes.items() if value is not None},
+        )
         finished = await self._desk.work([opened(task, self.keyring)], (), self.keyring)
         assert finished.stopped is None
         body = read(finished.answers[0], TaskFinished)
