@@ -3,24 +3,16 @@
 import datetime as dt
 from typing import Any
 
-from habeas.participant import (
-    Answer,
-    Did,
-    Identity,
-    Origin,
-    Participant,
-    Record,
-    SummaryItem,
-    Task,
-    TaskOutcome,
-    data_folder,
-    identity,
-)
+from habeas.participant import Answer, Did, Origin, Participant, Record, Task, TaskOutcome
 from habeas.participant.postgres import Connection, Postgres
-from systems.billing import store
-from systems.keyed_hash import KeyedHash
+from systems.billing import limiting, limits, people, recipients, rectifying, store
 
 billing = Participant("billing", Postgres(prepare=store.prepare))
+billing.action("rectify")(rectifying.rectify)
+billing.action("restrict")(limiting.restrict)
+billing.action("unrestrict")(limiting.unrestrict)
+billing.action("object")(limiting.object_)
+billing.action("hold")(limiting.hold)
 
 LABELS = {
     "account.email": "E-mail address",
@@ -33,56 +25,92 @@ LABELS = {
 }
 
 
+@billing.action("locate")
+async def locate(task: Task, db: Connection) -> Answer:
+    """Identifiers alone."""
+    return people.settled((), await people.find(task, db))
+
+
 @billing.action("access")
-@billing.action("export")
 async def access(task: Task, db: Connection) -> Answer:
-    found = await _find(task, db)
+    found = await people.find(task, db)
+    scope = people.categories(task)
+    records = []
+    if "account" in scope:
+        records += [_record("account", row["account_id"], Origin.PROVIDED, row) for row in found.accounts]
+    if "invoices" in scope:
+        records += [
+            _record("invoices", row["number"], Origin.DERIVED, row)
+            for row in found.invoices
+            if _inside(row["issued_on"], task)
+        ]
+    return Answer(records=records, identities=people.identities(found), labels=LABELS)
+
+
+@billing.action("export")
+async def export(task: Task, db: Connection) -> Answer:
+    """What the person provided (GDPR Art. 20(1)): the account. Invoices are billing's own work."""
+    told = await access(task, db)
+    provided = [record for record in told.records if record.origin in (Origin.PROVIDED, Origin.OBSERVED)]
     return Answer(
-        records=[
-            *(_record("account", row["account_id"], Origin.PROVIDED, row) for row in found.accounts),
-            *(_record("invoices", row["number"], Origin.DERIVED, row) for row in found.invoices),
-        ],
-        identities=_identities(found),
+        records=provided,
+        identities=told.identities,
         labels=LABELS,
+        outcome=TaskOutcome.COMPLETED if told.records else None,
     )
 
 
 @billing.action("erase")
 async def erase(task: Task, db: Connection) -> Answer:
     """The account goes once no contract runs. Invoices stay as long as tax law says, with what it says, restricted."""
-    found = await _find(task, db)
+    found = await people.find(task, db)
+    scope = people.categories(task)
     today = dt.datetime.now(dt.UTC).date()
-    running = {row["account_id"] for row in found.accounts if _runs(row, today)}
-    ended = [row["account_id"] for row in found.accounts if row["account_id"] not in running]
-    expired = [row["number"] for row in found.invoices if store.keep_until(row["issued_on"]) < today]
-    kept = [row for row in found.invoices if row["number"] not in expired]
-
-    await store.delete_accounts(db, ended)
-    await store.delete_invoices(db, expired)
-    await store.restrict_invoices(
-        db,
-        {
-            row["number"]: _hash().of(row["email"])
-            for row in kept
-            if not row["restricted"] and row["account_id"] not in running
-        },
-    )
-    summary = [
-        *_item("account", Did.DELETED, len(ended)),
-        *_item("account", Did.RETAINED, len(running), ground="still_necessary"),
-        *_item("invoices", Did.DELETED, len(expired)),
-    ]
-    for until in sorted({store.keep_until(row["issued_on"]) for row in kept}):
-        count = sum(store.keep_until(row["issued_on"]) == until for row in kept)
-        summary += _item("invoices", Did.RETAINED, count, ground="accounting_records", until=until)
+    running = {row["account_id"] for row in found.accounts if people.runs(row, today)}
+    summary = []
+    if "account" in scope:
+        ended = [row for row in found.accounts if row["account_id"] not in running]
+        await store.delete_accounts(db, [row["account_id"] for row in ended])
+        told = await recipients.write_down(db, task.request_id, "erased", "account", ended)
+        summary += people.item("account", Did.DELETED, len(ended))
+        summary += people.item("account", Did.RETAINED, len(running), ground="still_necessary")
+        summary += people.item("account", Did.RECIPIENTS_NOTIFIED, told)
+    if "invoices" in scope:
+        expired = [row for row in found.invoices if store.keep_until(row["issued_on"]) < today]
+        kept = [row for row in found.invoices if row not in expired]
+        await store.delete_invoices(db, [row["number"] for row in expired])
+        await store.restrict_invoices(
+            db,
+            {
+                row["number"]: people.keyed_hash().of(row["email"])
+                for row in kept
+                if row["email"] is not None and row["account_id"] not in running
+            },
+        )
+        gone = {row["account_id"] for row in expired}
+        holders = [row for row in found.accounts if row["account_id"] in gone]
+        told = await recipients.write_down(db, task.request_id, "erased", "invoices", holders)
+        summary += people.item("invoices", Did.DELETED, len(expired))
+        summary += people.kept_invoices(kept)
+        summary += people.item("invoices", Did.RECIPIENTS_NOTIFIED, told)
+    await limits.forget(db)
     return Answer(
         summary=summary,
-        identities=_identities(found),
-        outcome=TaskOutcome.PARTIAL if running else None,
+        identities=people.identities(found),
+        outcome=TaskOutcome.PARTIAL if running and "account" in scope else None,
     )
 
 
 @billing.after("erase")
+@billing.after("rectify")
+@billing.after("restrict")
+@billing.after("unrestrict")
+async def tell_recipients(db: Connection) -> None:
+    await recipients.tell(db)
+
+
+@billing.after("erase")
+@billing.after("rectify")
 async def scrub(db: Connection) -> None:
     await store.scrub(db)
 
@@ -91,22 +119,13 @@ def main() -> None:
     billing.run()
 
 
-def _hash() -> KeyedHash:
-    return KeyedHash(data_folder())
-
-
-async def _find(task: Task, db: Connection) -> store.Found:
-    emails = task.identity("email")
-    return await store.find(
-        db,
-        emails=emails,
-        email_hashes=[_hash().of(email) for email in emails],
-        account_ids=task.identity("account_id", "controller_customer_id"),
-    )
-
-
-def _runs(account: dict[str, Any], today: dt.date) -> bool:
-    return account["contract_until"] is None or account["contract_until"] >= today
+def _inside(day: dt.date, task: Task) -> bool:
+    """Whether a document of that day belongs to the task's period: a day begins at midnight, UTC."""
+    if task.period is None:
+        return True
+    begins = dt.datetime.combine(day, dt.time(), dt.UTC)
+    start, end = task.period.start, task.period.end
+    return (start is None or begins >= start) and (end is None or begins < end)
 
 
 def _record(category: str, key: str, origin: Origin, row: dict[str, Any]) -> Record:
@@ -120,18 +139,3 @@ def _record(category: str, key: str, origin: Origin, row: dict[str, Any]) -> Rec
             if value is not None and name != "email_hash"
         },
     )
-
-
-def _identities(found: store.Found) -> list[Identity]:
-    accounts = sorted({row["account_id"] for row in (*found.accounts, *found.invoices)})
-    customers = [row["payment_customer_id"] for row in found.accounts]
-    return [
-        *(identity("account_id", value) for value in accounts),
-        *(identity("payment_customer_id", value) for value in customers),
-    ]
-
-
-def _item(
-    category: str, did: Did, count: int, ground: str | None = None, until: dt.date | None = None
-) -> list[SummaryItem]:
-    return [SummaryItem(category=category, did=did, count=count, ground=ground, until=until)] if count else []

@@ -1,7 +1,7 @@
 """Billing's SQL."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,35 @@ from systems import sample
 
 _SCHEMA = Path(__file__).with_name("schema.sql").read_text()
 _BOOKING_YEARS = 8
+_LIMITATION_YEARS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A person's rows, and by what they were found."""
+    """A person's rows."""
 
     accounts: list[dict[str, Any]] = field(repr=False)
     invoices: list[dict[str, Any]] = field(repr=False)
 
     def __bool__(self) -> bool:
         return bool(self.accounts or self.invoices)
+
+    @property
+    def account_ids(self) -> list[str]:
+        """Sorted; also those of which invoices alone are left."""
+        return sorted({row["account_id"] for row in (*self.accounts, *self.invoices)})
+
+    def rows(self, category: str) -> list[dict[str, Any]]:
+        return self.accounts if category == "account" else self.invoices
+
+    def holders(self, category: str) -> list[dict[str, Any]]:
+        """The accounts with records of a category."""
+        having = {row["account_id"] for row in self.rows(category)}
+        return [row for row in self.accounts if row["account_id"] in having]
+
+    async def and_of(self, account_ids: Collection[str], db: Connection) -> "Found":
+        """These rows and those of further accounts."""
+        return await find(db, [], [], [*self.account_ids, *account_ids])
 
 
 async def prepare(db: Connection) -> None:
@@ -58,6 +76,12 @@ async def delete_invoices(db: Connection, numbers: Sequence[str]) -> None:
     await db.execute("delete from invoices where number = any($1)", numbers)
 
 
+async def update_account(db: Connection, account_id: str, values: Mapping[str, str]) -> None:
+    """`values` is column to value. Raises `asyncpg.UniqueViolationError` where the e-mail is somebody else's."""
+    columns = ", ".join(f"{column} = ${place}" for place, column in enumerate(values, 2))
+    await db.execute(f"update accounts set {columns} where account_id = $1", account_id, *values.values())  # noqa: S608
+
+
 async def restrict_invoices(db: Connection, hashes: dict[str, str]) -> None:
     """Mandatory fields only from now on; `hashes` is invoice number to keyed hash of the address it went to."""
     await db.execute(
@@ -77,8 +101,8 @@ async def scrub(db: Connection) -> None:
     What it does not reach: the write-ahead log holds the old rows until its segments are recycled (after the next
     checkpoints), archived segments and backups until they are dropped in their turn.
     """
-    await db.execute("vacuum (full, analyze) accounts")
-    await db.execute("vacuum (full, analyze) invoices")
+    for table in ("accounts", "invoices", "limits", "holds", "notices"):
+        await db.execute(f"vacuum (full, analyze) {table}")
 
 
 def keep_until(issued_on: dt.date) -> dt.date:
@@ -88,6 +112,19 @@ def keep_until(issued_on: dt.date) -> dt.date:
     vouchers and invoices, from the end of the calendar year.
     """
     return dt.date(issued_on.year + _BOOKING_YEARS, 12, 31)
+
+
+def invoices_due(today: dt.date) -> dt.date:
+    """The last day of issue whose accounting period is over on `today`."""
+    return dt.date(today.year - _BOOKING_YEARS - 1, 12, 31)
+
+
+def accounts_due(today: dt.date) -> dt.date:
+    """The last end of a contract from which no claim can be brought any more on `today`.
+
+    Sections 195 and 199(1) BGB: three years from the end of the year in which the claim arose.
+    """
+    return dt.date(today.year - _LIMITATION_YEARS - 1, 12, 31)
 
 
 async def _seed(db: Connection) -> None:

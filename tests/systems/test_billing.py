@@ -80,7 +80,11 @@ async def test_access_finds_a_person_by_any_identity(clerk: Clerk, ended: sample
 async def test_erasure_deletes_the_account_and_restricts_the_invoices(clerk: Clerk, ended: sample.Person) -> None:
     reply = await clerk.ask("erase", email(ended))
     assert reply.body.outcome == "completed"
-    assert reply.did == {("account", "deleted"): 1, ("invoices", "retained"): len(ended.invoices)}
+    assert reply.did == {
+        ("account", "deleted"): 1,
+        ("account", "recipients_notified"): 2,
+        ("invoices", "retained"): len(ended.invoices),
+    }
     kept = [item for item in reply.body.summary if item.did == "retained"]
     assert {item.ground for item in kept} == {"accounting_records"}
     assert {item.until for item in kept} == {keep_until(invoice.issued_on) for invoice in ended.invoices}

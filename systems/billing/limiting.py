@@ -1,0 +1,82 @@
+"""Restriction, objection, withdrawn consent and holds: what stays, and what may not be done with it."""
+
+import datetime as dt
+
+from habeas.participant import Answer, Did, NeedsInput, Task
+from habeas.participant.postgres import Connection
+from systems.billing import limits, people, recipients
+
+
+async def restrict(task: Task, db: Connection) -> Answer:
+    """GDPR Art. 18: kept, used for nothing. Who holds a copy is told (Art. 19)."""
+    found = await people.find(task, db)
+    scope = people.categories(task)
+    what = [(category, limits.EVERY_PURPOSE) for category in scope]
+    await limits.limit(db, task.request_id, "restricted", found.account_ids, what)
+    summary = []
+    for category in scope:
+        summary += people.item(category, Did.RESTRICTED, len(found.rows(category)))
+        told = await recipients.write_down(db, task.request_id, "restricted", category, found.holders(category))
+        summary += people.item(category, Did.RECIPIENTS_NOTIFIED, told)
+    return Answer(summary=summary, identities=people.identities(found))
+
+
+async def unrestrict(task: Task, db: Connection) -> Answer:
+    """Ends what this request set. Invoices that an erasure left stay as it left them, and are named as kept."""
+    found = await people.find(task, db)
+    scope = people.categories(task)
+    purposes = [(item.category, purpose) for item in task.scope for purpose in (limits.EVERY_PURPOSE, *item.purposes)]
+    lifted = await limits.lift(db, task.request_id, purposes)
+    concerned = await found.and_of({each.account_id for each in lifted}, db)
+    summary = []
+    for category in scope:
+        free = {each.account_id for each in lifted if each.category == category}
+        rows = [row for row in concerned.rows(category) if row["account_id"] in free]
+        erased = [row for row in rows if category == "invoices" and row["restricted"]]
+        summary += people.item(category, Did.UNRESTRICTED, len(rows) - len(erased))
+        summary += people.kept_invoices(erased)
+        restored = {each.account_id for each in lifted if each.category == category and each.kind == "restricted"}
+        holders = [row for row in concerned.holders(category) if row["account_id"] in restored]
+        await recipients.write_down(db, task.request_id, "unrestricted", category, holders)
+    return people.settled(summary, concerned)
+
+
+async def object_(task: Task, db: Connection) -> Answer:
+    """GDPR Art. 21, and Art. 7(3) where a consent is withdrawn: these purposes are refused from now on.
+
+    Raises `NeedsInput` (`purpose_unknown`) for a purpose that billing's code knows nothing of: to answer that it has
+    stopped would be untrue.
+    """
+    scope = set(people.categories(task))
+    items = [item for item in task.scope if item.category in scope]
+    if any(not people.PURPOSES[item.category].issuperset(item.purposes) for item in items):
+        raise NeedsInput("purpose_unknown")
+    found = await people.find(task, db)
+    kind = "withdrawn" if task.right == "consent_withdrawal" else "objected"
+    what = [(item.category, purpose) for item in items for purpose in item.purposes]
+    await limits.limit(db, task.request_id, kind, found.account_ids, what)
+    stopped = {item.category for item in items if item.purposes}
+    return Answer(
+        summary=[
+            entry
+            for category in people.categories(task)
+            if category in stopped
+            for entry in people.item(category, Did.STOPPED, len(found.rows(category)))
+        ],
+        identities=people.identities(found),
+    )
+
+
+async def hold(task: Task, db: Connection) -> Answer:
+    """No scheduled deletion until the task's due day, or until the request's next task."""
+    found = await people.find(task, db)
+    until = task.due_at.astimezone(dt.UTC).date()
+    await limits.hold(db, task.request_id, found.account_ids, people.categories(task), until)
+    return Answer(
+        summary=[
+            entry
+            for category in people.categories(task)
+            for entry in people.item(category, Did.RETAINED, len(found.rows(category)), "held_for_request", until)
+        ],
+        identities=people.identities(found),
+    )
