@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,34 +32,69 @@ class Surroundings:
     passwords: Mapping[str, str] = field(repr=False)  # Kafka's, by principal
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the parts of a stack are, as its programs see them."""
+
+    kafka: str  # bootstrap servers
+    database: Callable[[str, str], str]  # the URL for a role and a database
+    smtp: str  # URL
+    public: str  # URL under which people reach the answers' pages
+    processor: str  # URL
+    store: str  # URL
+    registry: str
+    clock: str  # see CLOCK
+    keys: Callable[[str], str]  # a principal's key file
+    data: Callable[[str], str]  # a system's own folder
+    http_ports: Mapping[str, int]
+
+
 def environments(stack: Surroundings) -> dict[str, dict[str, str]]:
     """Return `HABEAS_*` for each service, system and portal, the operators, and the payment processor's stand-in."""
-    store = {"HABEAS_STORE_URL": (stack.root / "store").as_uri()}
-    clock = {"HABEAS_CLOCK_OFFSET_FILE": str(stack.root / CLOCK)}
-    registry = {"HABEAS_REGISTRY": str(stack.registry)}
-    public = {"HABEAS_PUBLIC_URL": f"http://{HOST}:{stack.ports['notifier']}"}
+    places = Places(
+        kafka=f"{HOST}:{stack.ports['kafka']}",
+        database=stack.postgres.url,
+        smtp=f"smtp://{HOST}:{stack.ports['smtp']}",
+        public=f"http://{HOST}:{stack.ports['notifier']}",
+        processor=f"http://{HOST}:{stack.ports['processor']}",
+        store=(stack.root / "store").as_uri(),
+        registry=str(stack.registry),
+        clock=str(stack.root / CLOCK),
+        keys=lambda name: str(stack.keys[name]),
+        data=lambda name: str(stack.root / "data" / name),
+        http_ports=stack.ports,
+    )
+    return environments_at(places, stack.portals, stack.systems, stack.passwords)
+
+
+def environments_at(
+    places: Places, portals: Sequence[str], systems: Sequence[str], passwords: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    """Return what `environments` does, for a stack whose parts are anywhere. `passwords` are Kafka's, by principal."""
+    store, registry = {"HABEAS_STORE_URL": places.store}, {"HABEAS_REGISTRY": places.registry}
+    public = {"HABEAS_PUBLIC_URL": places.public}
     found: dict[str, dict[str, str]] = {}
-    for name in (*SERVICES, OPERATORS, *stack.portals, *stack.systems):
+    for name in (*SERVICES, OPERATORS, *portals, *systems):
         found[name] = {
-            **client_variables(f"{HOST}:{stack.ports['kafka']}", name, stack.passwords[name]),
-            "HABEAS_KEYS": str(stack.keys[name]),
-            **clock,
+            **client_variables(places.kafka, name, passwords[name]),
+            "HABEAS_KEYS": places.keys(name),
+            "HABEAS_CLOCK_OFFSET_FILE": places.clock,
         }
     for name in SERVICES:
-        found[name] |= registry | {"HABEAS_DATABASE_URL": stack.postgres.url(name)}
+        found[name] |= registry | {"HABEAS_DATABASE_URL": places.database(name, "habeas")}
     for name in ("collector", "notifier"):
         found[name] |= store
-    found["notifier"] |= public | {"HABEAS_SMTP_URL": f"smtp://{HOST}:{stack.ports['smtp']}"}
-    found[OPERATORS] |= registry | public | store | {"HABEAS_DATABASE_URL": stack.postgres.url(OPERATORS)}
-    for name in stack.systems:
-        found[name]["HABEAS_DATA_DIR"] = str(stack.root / "data" / name)
+    found["notifier"] |= public | {"HABEAS_SMTP_URL": places.smtp}
+    found[OPERATORS] |= registry | public | store | {"HABEAS_DATABASE_URL": places.database(OPERATORS, "habeas")}
+    for name in systems:
+        found[name]["HABEAS_DATA_DIR"] = places.data(name)
         if name in OWN_DATABASE:
-            found[name]["HABEAS_DATABASE_URL"] = stack.postgres.url(name, OWN_DATABASE[name])
-    if "payments" in stack.systems:
-        found["processor"] = {"HABEAS_DATA_DIR": str(stack.root / "data" / "processor")}
-        found["payments"]["HABEAS_PROCESSOR_URL"] = f"http://{HOST}:{stack.ports['processor']}"
-    for name in found.keys() & stack.ports.keys():
-        found[name]["HABEAS_HTTP_PORT"] = str(stack.ports[name])
+            found[name]["HABEAS_DATABASE_URL"] = places.database(name, OWN_DATABASE[name])
+    if "payments" in systems:
+        found["processor"] = {"HABEAS_DATA_DIR": places.data("processor")}
+        found["payments"]["HABEAS_PROCESSOR_URL"] = places.processor
+    for name in found.keys() & places.http_ports.keys():
+        found[name]["HABEAS_HTTP_PORT"] = str(places.http_ports[name])
     return found
 
 
