@@ -13,7 +13,7 @@ import typer
 
 from operations.errors import DiskFullError, OperationsError, is_disk_full
 
-MODULES = ("stack", "demo", "set_up", "rules", "contract", "submit", "clock")
+MODULES = ("stack", "demo", "set_up", "rules", "contract", "submit", "clock", "requests", "status")
 
 
 def build() -> typer.Typer:

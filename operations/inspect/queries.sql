@@ -1,0 +1,73 @@
+-- What operators read of the collector's tables; search_path is its schema. Instants are compared as the text that the
+-- status has (UTC, whole seconds, `Z`), since that is what its indexes hold.
+
+-- name: open_requests
+SELECT status::text AS status
+FROM cases
+WHERE status ->> 'state' <> 'closed'
+  AND ($1::text IS NULL OR status -> 'due' ->> 'at' < $1 OR (status ->> 'overdue')::boolean)
+  AND ($2::text IS NULL OR status -> 'due' ->> 'at' < $2)
+  AND ($3::text IS NULL OR status -> 'due' ->> 'on' < $3)
+  AND ($4::text IS NULL OR status ->> 'state' = $4)
+  AND ($5::text IS NULL OR status ->> 'right' = $5)
+ORDER BY status -> 'due' ->> 'at', request_id
+LIMIT $6
+
+-- name: count_open
+SELECT count(*)
+FROM (
+    SELECT FROM cases
+    WHERE status ->> 'state' <> 'closed'
+      AND ($1::text IS NULL OR status -> 'due' ->> 'at' < $1 OR (status ->> 'overdue')::boolean)
+      AND ($2::text IS NULL OR status -> 'due' ->> 'at' < $2)
+      AND ($3::text IS NULL OR status -> 'due' ->> 'on' < $3)
+      AND ($4::text IS NULL OR status ->> 'state' = $4)
+      AND ($5::text IS NULL OR status ->> 'right' = $5)
+    ORDER BY status -> 'due' ->> 'at'
+    LIMIT $6
+) AS counted
+
+-- name: closed_requests
+SELECT status::text AS status
+FROM cases
+WHERE status ->> 'state' = 'closed'
+  AND (NOT $1 OR (status ->> 'overdue')::boolean)
+  AND ($2::text IS NULL OR status -> 'due' ->> 'on' < $2)
+  AND ($3::text IS NULL OR status ->> 'right' = $3)
+ORDER BY status ->> 'since' DESC, request_id
+LIMIT $4
+
+-- name: count_closed
+SELECT count(*)
+FROM (
+    SELECT FROM cases
+    WHERE status ->> 'state' = 'closed'
+      AND (NOT $1 OR (status ->> 'overdue')::boolean)
+      AND ($2::text IS NULL OR status -> 'due' ->> 'on' < $2)
+      AND ($3::text IS NULL OR status ->> 'right' = $3)
+    ORDER BY status ->> 'since' DESC
+    LIMIT $4
+) AS counted
+
+-- name: case_by_id
+SELECT request_id, (opened - 'personal')::text AS opened, status::text AS status FROM cases WHERE request_id = $1
+
+-- name: case_by_reference
+SELECT request_id, (opened - 'personal')::text AS opened, status::text AS status
+FROM cases
+WHERE status ->> 'reference' = $1
+
+-- name: plan
+SELECT systems::text FROM plans WHERE request_id = $1
+
+-- name: results
+SELECT task_id, system, outcome, summary::text AS summary, received_at
+FROM results
+WHERE request_id = $1
+ORDER BY received_at, system
+
+-- name: progressed
+SELECT task_id, system, state FROM progressed WHERE request_id = $1
+
+-- name: deliveries
+SELECT notice, recipient, ordinal, result, at FROM deliveries WHERE request_id = $1 ORDER BY at, notice, recipient, ordinal
