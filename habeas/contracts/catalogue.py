@@ -10,7 +10,16 @@ from pydantic_core import PydanticSerializationError
 
 from habeas.contracts.base import Message, Model, PersonalModel, strict_json
 from habeas.contracts.cloudevents import CloudEvent
-from habeas.contracts.command import Command, CommandDecided
+from habeas.contracts.command import (
+    Command,
+    CommandClassify,
+    CommandDecided,
+    CommandLift,
+    CommandRefuse,
+    CommandRelease,
+    CommandRetry,
+    CommandWeigh,
+)
 from habeas.contracts.dead_letter import DeadLetter
 from habeas.contracts.errors import ContractError, Reason, invalid, not_json
 from habeas.contracts.result import TaskFinished, TaskProgressed
@@ -28,7 +37,15 @@ SUBMISSION_TYPES: tuple[type[Message], ...] = (RequestSubmitted, RequestAmended,
 STATUS_TYPES: tuple[type[Message], ...] = (StatusChanged, SubmissionRejected)
 TASK_TYPES: tuple[type[Message], ...] = (TaskAssigned, TaskReminded, TaskCancelled)
 RESULT_TYPES: tuple[type[Message], ...] = (TaskFinished, TaskProgressed)
-COMMAND_TYPES: tuple[type[Message], ...] = (Command,)
+COMMAND_TYPES: tuple[type[Message], ...] = (
+    CommandClassify,
+    CommandRefuse,
+    CommandWeigh,
+    CommandLift,
+    CommandRetry,
+    CommandRelease,
+    Command,
+)
 DECISION_TYPES: tuple[type[Message], ...] = (CommandDecided,)
 DEAD_LETTER_TYPES: tuple[type[Message], ...] = (DeadLetter,)
 ALL_TYPES = (

@@ -7,8 +7,17 @@ from typing import Any
 import orjson
 
 from habeas.contracts.base import Message
-from habeas.contracts.catalogue import COMMAND_TYPES
-from habeas.contracts.command import Command, CommandDecided, command_type
+from habeas.contracts.command import (
+    Command,
+    CommandClassify,
+    CommandDecided,
+    CommandLift,
+    CommandRefuse,
+    CommandRelease,
+    CommandRetry,
+    CommandWeigh,
+    command_type,
+)
 from habeas.contracts.dead_letter import DeadLetter, dead_letter_id
 from habeas.contracts.documents.vectors import NOW, OTHER_TASK, REQUEST, TASK, jwe, key, nonce_for
 from habeas.contracts.result import TaskFinished, TaskProgressed
@@ -171,16 +180,22 @@ def examples() -> tuple[Example, ...]:
             },
         ),
         _of(
-            Command,
+            CommandClassify,
             "operators",
             {
-                "command_id": str(OTHER_TASK),
-                "request_id": _R,
-                "expected_version": 7,
-                "by": "dpo-1",
-                "reason": "complex_request",
+                **_order("meant_erasure"),
+                "right": "erasure",
+                "regulation": "eu-gdpr",
+                "jurisdiction": "DE-BY",
+                "authorised": True,
             },
         ),
+        _of(CommandRefuse, "operators", {**_order("third_time_this_week"), "ground": "unfounded_or_excessive"}),
+        _of(CommandWeigh, "operators", {**_order("no_compelling_grounds"), "verdict": "upheld"}),
+        _of(CommandLift, "operators", _order("accuracy_verified")),
+        _of(CommandRetry, "operators", {**_order("system_mended"), "system": "billing"}),
+        _of(CommandRelease, "operators", _order("reviewed")),
+        _of(Command, "operators", _order("complex_request")),
         _of(
             CommandDecided,
             "operators",
@@ -217,6 +232,16 @@ def examples() -> tuple[Example, ...]:
     )
 
 
+def _order(reason: str) -> dict[str, Any]:
+    return {
+        "command_id": str(OTHER_TASK),
+        "request_id": _R,
+        "expected_version": 7,
+        "by": "dpo-1",
+        "reason": reason,
+    }
+
+
 def headers_of(example: Example) -> dict[str, str]:
     """The record's headers, as text."""
     return {
@@ -233,7 +258,7 @@ def headers_of(example: Example) -> dict[str, str]:
 def _of(
     model: type[Message], participant: str, body: dict[str, Any], personal: dict[str, Any] | None = None
 ) -> Example:
-    ce_type = command_type("extend") if model in COMMAND_TYPES else model.TYPE
+    ce_type = command_type("extend") if model is Command else model.TYPE
     if personal is not None:
         body = {**body, "personal": _sealed(model, participant, body, personal)}
     return Example(model, ce_type, participant, str(body[model.KEY]), body, personal)
