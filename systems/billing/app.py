@@ -28,7 +28,8 @@ LABELS = {
 @billing.action("locate")
 async def locate(task: Task, db: Connection) -> Answer:
     """Identifiers alone."""
-    return people.settled((), await people.find(task, db))
+    found = await people.find(task, db)
+    return Answer(identities=people.identities(found), outcome=TaskOutcome.COMPLETED if found else None)
 
 
 @billing.action("access")
@@ -52,12 +53,7 @@ async def export(task: Task, db: Connection) -> Answer:
     """What the person provided (GDPR Art. 20(1)): the account. Invoices are billing's own work."""
     told = await access(task, db)
     provided = [record for record in told.records if record.origin in (Origin.PROVIDED, Origin.OBSERVED)]
-    return Answer(
-        records=provided,
-        identities=told.identities,
-        labels=LABELS,
-        outcome=TaskOutcome.COMPLETED if told.records else None,
-    )
+    return Answer(records=provided, identities=told.identities, labels=LABELS)
 
 
 @billing.action("erase")

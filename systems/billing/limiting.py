@@ -1,7 +1,9 @@
 """Restriction, objection, withdrawn consent and holds: what stays, and what may not be done with it."""
 
 import datetime as dt
+from collections.abc import Iterable
 
+from habeas.contracts.task import ScopeItem
 from habeas.participant import Answer, Did, NeedsInput, Task
 from habeas.participant.postgres import Connection
 from systems.billing import limits, people, recipients
@@ -22,23 +24,21 @@ async def restrict(task: Task, db: Connection) -> Answer:
 
 
 async def unrestrict(task: Task, db: Connection) -> Answer:
-    """Ends what this request set. Invoices that an erasure left stay as it left them, and are named as kept."""
+    """Ends what this request restricted or objected to. What an erasure left of invoices stays as it left it."""
     found = await people.find(task, db)
-    scope = people.categories(task)
-    purposes = [(item.category, purpose) for item in task.scope for purpose in (limits.EVERY_PURPOSE, *item.purposes)]
+    purposes = [(item.category, each) for item in task.scope for each in (limits.EVERY_PURPOSE, *_purposes(item))]
     lifted = await limits.lift(db, task.request_id, purposes)
     concerned = await found.and_of({each.account_id for each in lifted}, db)
     summary = []
-    for category in scope:
+    for category in people.categories(task):
         free = {each.account_id for each in lifted if each.category == category}
-        rows = [row for row in concerned.rows(category) if row["account_id"] in free]
-        erased = [row for row in rows if category == "invoices" and row["restricted"]]
-        summary += people.item(category, Did.UNRESTRICTED, len(rows) - len(erased))
-        summary += people.kept_invoices(erased)
+        rows = [row for row in concerned.rows(category) if row["account_id"] in free and not row.get("restricted")]
+        summary += people.item(category, Did.UNRESTRICTED, len(rows))
         restored = {each.account_id for each in lifted if each.category == category and each.kind == "restricted"}
         holders = [row for row in concerned.holders(category) if row["account_id"] in restored]
-        await recipients.write_down(db, task.request_id, "unrestricted", category, holders)
-    return people.settled(summary, concerned)
+        told = await recipients.write_down(db, task.request_id, "unrestricted", category, holders)
+        summary += people.item(category, Did.RECIPIENTS_NOTIFIED, told)
+    return Answer(summary=summary, identities=people.identities(concerned))
 
 
 async def object_(task: Task, db: Connection) -> Answer:
@@ -49,18 +49,16 @@ async def object_(task: Task, db: Connection) -> Answer:
     """
     scope = set(people.categories(task))
     items = [item for item in task.scope if item.category in scope]
-    if any(not people.PURPOSES[item.category].issuperset(item.purposes) for item in items):
+    what = [(item.category, purpose) for item in items for purpose in _purposes(item)]
+    if any(purpose not in people.PURPOSES[category] for category, purpose in what):
         raise NeedsInput("purpose_unknown")
     found = await people.find(task, db)
     kind = "withdrawn" if task.right == "consent_withdrawal" else "objected"
-    what = [(item.category, purpose) for item in items for purpose in item.purposes]
     await limits.limit(db, task.request_id, kind, found.account_ids, what)
-    stopped = {item.category for item in items if item.purposes}
     return Answer(
         summary=[
             entry
             for category in people.categories(task)
-            if category in stopped
             for entry in people.item(category, Did.STOPPED, len(found.rows(category)))
         ],
         identities=people.identities(found),
@@ -80,3 +78,8 @@ async def hold(task: Task, db: Connection) -> Answer:
         ],
         identities=people.identities(found),
     )
+
+
+def _purposes(item: ScopeItem) -> Iterable[str]:
+    """All that billing has where the item names none."""
+    return item.purposes or sorted(people.PURPOSES.get(item.category, ()))

@@ -40,7 +40,8 @@ async def limit(
 
 
 async def lift(db: Connection, request_id: UUID, what: Sequence[tuple[str, str]]) -> list[Lifted]:
-    """Ends this request's limits: another request's stand. Returns what no limit of the kind covers any more.
+    """Ends this request's restrictions and objections: another request's stand, and a consent that was withdrawn is
+    not given again by anybody but the person. Returns what no limit of the kind covers any more.
 
     Found by the request, not by the person: a rectified address must not keep a restriction from ending.
     """
@@ -48,6 +49,7 @@ async def lift(db: Connection, request_id: UUID, what: Sequence[tuple[str, str]]
         """with lifted as (
                delete from limits l using unnest($2::text[], $3::text[]) w (category, purpose)
                where l.request_id = $1 and l.category = w.category and l.purpose = w.purpose
+                 and l.kind <> 'withdrawn'
                returning l.account_id, l.category, l.purpose, l.kind
            )
            select distinct account_id, category, kind from lifted

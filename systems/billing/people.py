@@ -2,10 +2,10 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from habeas.participant import Action, Answer, Did, Identity, SummaryItem, Task, TaskOutcome, data_folder, identity
+from habeas.participant import Action, Did, Identity, SummaryItem, Task, data_folder, identity
 from habeas.participant.postgres import Connection
 from systems.billing import limits, store
 from systems.keyed_hash import KeyedHash
@@ -70,12 +70,3 @@ def kept_invoices(invoices: Iterable[Mapping[str, Any]]) -> list[SummaryItem]:
         for until, count in sorted(counts.items())
         for entry in item("invoices", Did.RETAINED, count, "accounting_records", until)
     ]
-
-
-def settled(summary: Sequence[SummaryItem], found: store.Found) -> Answer:
-    """An answer about people who are known is no `nothing_held`, even where nothing was left to do."""
-    return Answer(
-        summary=summary,
-        identities=identities(found),
-        outcome=TaskOutcome.COMPLETED if summary or found else TaskOutcome.NOTHING_HELD,
-    )

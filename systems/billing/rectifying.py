@@ -32,7 +32,7 @@ class Correction(Protocol):
 
 
 async def rectify(task: Task, db: Connection) -> Answer:
-    """All or nothing. Corrections of invoices are answered with why not: tax law fixes a document once it is issued
+    """All or nothing; a record counts once for each of its fields that is right now. Corrections of invoices are answered with why not: tax law fixes a document once it is issued
     (section 146(4) AO), and the way to a right one is a new invoice that refers to it.
 
     Raises `NeedsInput` with what a person has to look at.
@@ -50,8 +50,8 @@ async def rectify(task: Task, db: Connection) -> Answer:
         try:
             await store.update_account(db, account_id, values)
         except asyncpg.UniqueViolationError:
-            raise NeedsInput("value_in_use") from None
-    summary += people.item("account", Did.RECTIFIED, len(changes))
+            raise NeedsInput("value_taken") from None
+    summary += people.item("account", Did.RECTIFIED, sum(len(values) for values in changes.values()))
     shared = any(not recipients.SHARED_FIELDS.isdisjoint(values) for values in changes.values())
     told = await recipients.write_down(
         db,
@@ -104,7 +104,7 @@ def _wanted(correction: Correction, held: str) -> str:
             return value
         case "remove":
             if held and correction.field not in _MAY_BE_EMPTY:
-                raise NeedsInput("field_required")
+                raise NeedsInput("field_unknown")
             return ""
         case _:
             raise NeedsInput("op_unknown")
