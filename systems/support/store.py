@@ -2,13 +2,17 @@
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from habeas.participant import Sqlite
 from systems import sample
 
 _SCHEMA = Path(__file__).with_name("schema.sql").read_text()
+FILE = "support.db"
+"""In HABEAS_DATA_DIR."""
 ERASED = "[erased]"
 
 
@@ -33,6 +37,10 @@ class Conversation:
     """Everybody else's."""
 
 
+def normal(email: str) -> str:
+    return email.strip().lower()
+
+
 async def prepare(db: sqlite3.Connection) -> None:
     """Tables at each start; the sample conversations at the very first, and never again."""
     db.executescript(_SCHEMA)
@@ -43,8 +51,19 @@ async def prepare(db: sqlite3.Connection) -> None:
     db.execute("commit")
 
 
+@asynccontextmanager
+async def opened() -> AsyncIterator[Sqlite]:
+    """The file for the team's own code, beside the participant's use of it."""
+    file = Sqlite(FILE, prepare=prepare)
+    await file.open()
+    try:
+        yield file
+    finally:
+        await file.close()
+
+
 def conversations(db: sqlite3.Connection, email: str) -> list[Conversation]:
-    email = _normal(email)
+    email = normal(email)
     rows = db.execute(
         """select c.id as conversation, c.email as opener, c.subject, m.id, m.at, m.author, m.email, m.body
            from conversations c join messages m on m.conversation_id = c.id
@@ -73,17 +92,49 @@ def conversations(db: sqlite3.Connection, email: str) -> list[Conversation]:
 
 def notes(db: sqlite3.Connection, email: str) -> dict[str, str]:
     """Product notes by conversation."""
-    rows = db.execute("select conversation_id, note from product_notes where email = ?", (_normal(email),))
+    rows = db.execute("select conversation_id, note from product_notes where email = ?", (normal(email),))
     return {row["conversation_id"]: row["note"] for row in rows}
 
 
+def records(db: sqlite3.Connection, email: str, category: str) -> list[str]:
+    """The ids of the person's records of that category."""
+    if category == "support_conversations":
+        return [conversation.id for conversation in conversations(db, email)]
+    if category == "product_improvement":
+        return [note_id(conversation_id) for conversation_id in notes(db, email)]
+    return []
+
+
+def material(db: sqlite3.Connection, email: str, category: str) -> list[str]:
+    """What the team has for a use of that category: every conversation can become a product note."""
+    found = records(db, email, category)
+    if category == "product_improvement" and not found:
+        found = records(db, email, "support_conversations")
+    return found
+
+
+def note_id(conversation_id: str) -> str:
+    return f"note-{conversation_id}"
+
+
+def holds(db: sqlite3.Connection, email: str) -> bool:
+    """Whether anything is kept under that address."""
+    found = db.execute(
+        """select exists (select 1 from messages where email = ?1)
+               or exists (select 1 from conversations where email = ?1)
+               or exists (select 1 from product_notes where email = ?1)""",
+        (normal(email),),
+    ).fetchone()
+    return bool(found[0])
+
+
 def delete_notes(db: sqlite3.Connection, email: str) -> None:
-    db.execute("delete from product_notes where email = ?", (_normal(email),))
+    db.execute("delete from product_notes where email = ?", (normal(email),))
 
 
 def delete_words(db: sqlite3.Connection, email: str, found: Sequence[Conversation]) -> int:
     """Deletes their words, and their name from the words of others, which stay; returns how many were redacted."""
-    email = _normal(email)
+    email = normal(email)
     redacted = 0
     for conversation in found:
         names = {email, *(message.author for message in conversation.own if message.email == email)}
@@ -103,10 +154,6 @@ def delete_words(db: sqlite3.Connection, email: str, found: Sequence[Conversatio
                 (ERASED, conversation.id, email),
             )
     return redacted
-
-
-def _normal(email: str) -> str:
-    return email.strip().lower()
 
 
 def _seed(db: sqlite3.Connection) -> None:

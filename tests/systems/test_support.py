@@ -62,6 +62,7 @@ async def test_erased_words_are_gone_from_the_file_and_others_words_stay(clerk: 
     assert reply.did == {
         ("support_conversations", "deleted"): conversations,
         ("support_conversations", "redacted"): 1,
+        ("support_conversations", "recipients_notified"): 1,
     }
     assert occurrences(tmp_path, someone.email) == {}
     assert occurrences(tmp_path, someone.name) == {}
