@@ -1,41 +1,30 @@
 """Rectification (GDPR Art. 16): the account's fields are corrected, invoices stand as they were issued."""
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-import asyncpg
-
+from habeas.contracts.submission import Correction
 from habeas.participant import Answer, Did, NeedsInput, Task, TaskError, TaskOutcome
 from habeas.participant.postgres import Connection
 from systems.billing import people, recipients, store
+from systems.corrections import COUNTRY, EMAIL, TEXT, Field, corrected
 
-FIELDS: Final = ("name", "email", "organisation", "street", "postal_code", "city", "country")
-_MAY_BE_EMPTY: Final = frozenset({"organisation"})
-_FORMS: Final = {
-    "email": re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}"),
-    "country": re.compile(r"[A-Z]{2}"),
+FIELDS: Final = {
+    "name": TEXT,
+    "email": EMAIL,
+    "organisation": Field(may_be_empty=True),
+    "street": TEXT,
+    "postal_code": TEXT,
+    "city": TEXT,
+    "country": COUNTRY,
 }
 
 
-class Correction(Protocol):
-    """The part of the contract's correction that concerns one record."""
-
-    @property
-    def field(self) -> str: ...
-    @property
-    def old(self) -> str | None: ...
-    @property
-    def value(self) -> str | None: ...
-    @property
-    def op(self) -> str: ...
-
-
 async def rectify(task: Task, db: Connection) -> Answer:
-    """All or nothing; a record counts once for each of its fields that is right now. Corrections of invoices are answered with why not: tax law fixes a document once it is issued
-    (section 146(4) AO), and the way to a right one is a new invoice that refers to it.
+    """All or nothing; a record counts once for each of its fields that is right now.
 
-    Raises `NeedsInput` with what a person has to look at.
+    Corrections of invoices are answered with why not: tax law fixes a document once it is issued (section 146(4) AO),
+    and the way to a right one is a new invoice that refers to it. Raises `NeedsInput` with what a person has to see to.
     """
     scope = people.categories(task)
     asked = [correction for correction in task.details.corrections if correction.category in scope]
@@ -45,12 +34,11 @@ async def rectify(task: Task, db: Connection) -> Answer:
     summary = []
     changes: dict[str, dict[str, str]] = {}
     for account, corrections in _by_account(found, [each for each in asked if each.category == "account"]):
-        changes[account["account_id"]] = corrected(account, corrections)
+        changes[account["account_id"]] = corrected(account, corrections, FIELDS)
     for account_id, values in changes.items():
-        try:
-            await store.update_account(db, account_id, values)
-        except asyncpg.UniqueViolationError:
-            raise NeedsInput("value_taken") from None
+        if "email" in values and await store.others_address(db, account_id, values["email"]):
+            raise NeedsInput("value_taken")
+        await store.update_account(db, account_id, values)
     summary += people.item("account", Did.RECTIFIED, sum(len(values) for values in changes.values()))
     shared = any(not recipients.SHARED_FIELDS.isdisjoint(values) for values in changes.values())
     told = await recipients.write_down(
@@ -73,53 +61,13 @@ async def rectify(task: Task, db: Connection) -> Answer:
     )
 
 
-def corrected(account: Mapping[str, Any], corrections: Sequence[Correction]) -> dict[str, str]:
-    """The account's new values. Raises `NeedsInput`."""
-    values: dict[str, str] = {}
-    for correction in corrections:
-        if correction.field not in FIELDS:
-            raise NeedsInput("field_unknown")
-        held = values.get(correction.field, account[correction.field])
-        value = _wanted(correction, held)
-        if _plain(correction.field, value) != _plain(correction.field, held):
-            if correction.old is not None and _plain(correction.field, correction.old) != _plain(
-                correction.field, held
-            ):
-                raise NeedsInput("old_value_differs")
-            if correction.op == "complete" and held:
-                raise NeedsInput("already_filled")
-        values[correction.field] = value
-    return values
-
-
-def _wanted(correction: Correction, held: str) -> str:
-    match correction.op:
-        case "set" | "complete":
-            value = (correction.value or "").strip()
-            form = _FORMS.get(correction.field)
-            if not value:
-                raise NeedsInput("value_missing")
-            if form is not None and not form.fullmatch(value):
-                raise NeedsInput("value_invalid")
-            return value
-        case "remove":
-            if held and correction.field not in _MAY_BE_EMPTY:
-                raise NeedsInput("field_unknown")
-            return ""
-        case _:
-            raise NeedsInput("op_unknown")
-
-
-def _plain(field: str, value: str) -> str:
-    """As values are compared: nobody's address depends on capitals."""
-    return value.strip().casefold() if field == "email" else value.strip()
-
-
-def _by_account(found: store.Found, corrections: Sequence[Any]) -> list[tuple[Mapping[str, Any], list[Any]]]:
+def _by_account(
+    found: store.Found, corrections: Sequence[Correction]
+) -> list[tuple[Mapping[str, Any], list[Correction]]]:
     accounts = {row["account_id"]: row for row in found.accounts}
     if not accounts:
         return []
-    grouped: dict[str, list[Any]] = {}
+    grouped: dict[str, list[Correction]] = {}
     for correction in corrections:
         if correction.record_id is None and len(accounts) > 1:
             raise NeedsInput("record_id_missing")

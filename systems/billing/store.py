@@ -76,8 +76,16 @@ async def delete_invoices(db: Connection, numbers: Sequence[str]) -> None:
     await db.execute("delete from invoices where number = any($1)", numbers)
 
 
+async def others_address(db: Connection, account_id: str, email: str) -> bool:
+    """Whether another account has that e-mail address."""
+    found: bool = await db.fetchval(
+        "select exists (select from accounts where lower(email) = lower($2) and account_id <> $1)", account_id, email
+    )
+    return found
+
+
 async def update_account(db: Connection, account_id: str, values: Mapping[str, str]) -> None:
-    """`values` is column to value. Raises `asyncpg.UniqueViolationError` where the e-mail is somebody else's."""
+    """`values` is column to value."""
     columns = ", ".join(f"{column} = ${place}" for place, column in enumerate(values, 2))
     await db.execute(f"update accounts set {columns} where account_id = $1", account_id, *values.values())  # noqa: S608
 
