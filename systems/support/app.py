@@ -7,7 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from habeas.contracts.vocabulary import Right
-from habeas.participant import Action, Answer, Did, Origin, Participant, Record, Sqlite, SummaryItem, Task, TaskOutcome
+from habeas.participant import (
+    Action,
+    Answer,
+    Did,
+    NeedsInput,
+    Origin,
+    Participant,
+    Record,
+    Sqlite,
+    SummaryItem,
+    Task,
+    TaskOutcome,
+    identity,
+)
 from systems.support import limits, recipients, rectify, store
 from systems.support.limits import Kind
 
@@ -18,6 +31,12 @@ LABELS = {
     "support_conversations.messages": "Messages",
     "product_improvement.note": "Note of the product team",
 }
+
+
+@support.action("locate")
+async def locate(task: Task, db: sqlite3.Connection) -> Answer:
+    found = [identity("email", email) for email in _emails(task) if store.holds(db, email)]
+    return Answer(identities=found, outcome=TaskOutcome.COMPLETED if found else None)
 
 
 @support.action("access")
@@ -109,8 +128,13 @@ async def restrict(task: Task, db: sqlite3.Connection) -> Answer:
 
 @support.action("object")
 async def stop(task: Task, db: sqlite3.Connection) -> Answer:
-    """An objection binds also where no product note has been made yet."""
+    """An objection binds also where no product note has been made yet.
+
+    Raises `NeedsInput` for a purpose that the team does not have: to say that it has stopped would be untrue.
+    """
     limits.release(db, task.request_id)
+    if any(not set(purposes) <= set(limits.PURPOSES[category]) for category, purposes in _scope(task).items()):
+        raise NeedsInput("purpose_unknown")
     found = _each(
         task,
         db,
@@ -124,15 +148,15 @@ async def stop(task: Task, db: sqlite3.Connection) -> Answer:
 async def unrestrict(task: Task, db: sqlite3.Connection) -> Answer:
     """Recipients that were told of a restriction are told of its end."""
     limits.release(db, task.request_id)
-    restricted: set[str] = set()
-
-    def lift(email: str, category: str, purposes: Sequence[str]) -> bool:
-        kinds = limits.lift(db, email, category, purposes, task.request_id)
-        restricted.update({category} if Kind.RESTRICTED in kinds else ())
-        return bool(kinds)
-
-    found = _each(task, db, lift, what=store.material)
-    told = {category: recipients.tell(db, task, category, found[category]) for category in sorted(restricted)}
+    found: dict[str, list[str]] = {}
+    told: dict[str, int] = {}
+    for category, purposes in _scope(task).items():
+        lifted = limits.lift(db, category, purposes, task.request_id)
+        emails = {email for email, _ in lifted}
+        if emails:
+            found[category] = [each for email in sorted(emails) for each in store.material(db, email, category)]
+        if any(kind is Kind.RESTRICTED for _, kind in lifted):
+            told[category] = recipients.tell(db, task, category, found[category])
     if not found and any(store.holds(db, email) for email in _emails(task)):
         return Answer(outcome=TaskOutcome.COMPLETED)  # nothing to lift, which is not to say that nothing is held
     return _answer(_counts(found), Did.UNRESTRICTED, told)

@@ -36,17 +36,20 @@ def impose(
     )
 
 
-def lift(db: sqlite3.Connection, email: str, category: str, purposes: Iterable[str], request_id: UUID) -> set[Kind]:
-    """Ends what this request restricted or objected to for these purposes; which of the two it was."""
-    lifted: set[Kind] = set()
+def lift(db: sqlite3.Connection, category: str, purposes: Iterable[str], request_id: UUID) -> list[tuple[str, Kind]]:
+    """Ends what this request restricted or objected to for these purposes; for which addresses, and which it was.
+
+    Found by the request and not by the address, which may have been corrected since.
+    """
+    lifted: set[tuple[str, Kind]] = set()
     for purpose in purposes:
         rows = db.execute(
-            """delete from limits where email = ? and category = ? and purpose = ? and request_id = ?
-               and kind in ('restricted', 'objected') returning kind""",
-            (normal(email), category, purpose, str(request_id)),
+            """delete from limits where category = ? and purpose = ? and request_id = ?
+               and kind in ('restricted', 'objected') returning email, kind""",
+            (category, purpose, str(request_id)),
         )
-        lifted.update(Kind(row["kind"]) for row in rows.fetchall())
-    return lifted
+        lifted.update((row["email"], Kind(row["kind"])) for row in rows.fetchall())
+    return sorted(lifted)
 
 
 def hold(db: sqlite3.Connection, email: str, category: str, request_id: UUID, at: str, until: dt.date) -> None:

@@ -58,3 +58,8 @@ async def hand_over(db: sqlite3.Connection) -> None:
             "update recipient_notices set handed_over_at = ? where id = ?",
             (dt.datetime.now(dt.UTC).isoformat(), notice["id"]),
         )
+
+
+def forget(db: sqlite3.Connection, before: dt.date) -> None:
+    """Drops the notices handed over before that day."""
+    db.execute("delete from recipient_notices where handed_over_at < ?", (before.isoformat(),))

@@ -18,10 +18,12 @@ _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 def correct(
     db: sqlite3.Connection, emails: Sequence[str], corrections: Sequence[Correction]
 ) -> tuple[Counter[str], dict[str, set[str]]]:
-    """Records corrected, counted by category (once for each field), and which ones. Nothing where nothing is held.
+    """Records that are right now, counted by category (once for each field), and which ones. None where none are held.
 
     Raises `NeedsInput`, and the caller's transaction then undoes what was already done.
     """
+    if not corrections:
+        raise NeedsInput("corrections_missing")
     counts: Counter[str] = Counter()
     changed: dict[str, set[str]] = {}
     missing = False
@@ -32,12 +34,13 @@ def correct(
         if not held:
             missing = True
             continue
-        if correction.op == CorrectionOp.COMPLETE:
-            raise NeedsInput("already_filled")
+        right = [row for row in held if row["held"] == value]
         wrong = [row for row in held if correction.old is None or _same(correction.field, row["held"], correction.old)]
-        if not wrong:
+        if not wrong and not right:
             raise NeedsInput("old_value_differs")
-        ids = {row["conversation_id"] for row in wrong}
+        if correction.op == CorrectionOp.COMPLETE and len(right) < len(held):
+            raise NeedsInput("already_filled")
+        ids = {row["conversation_id"] for row in (*right, *wrong)}
         if correction.field == "name":
             _rename(db, wrong, value)
         else:
@@ -54,6 +57,8 @@ def correct(
 
 def _value(correction: Correction) -> str:
     """The new value. Both fields have to have one: neither can be removed."""
+    if correction.op not in set(CorrectionOp):
+        raise NeedsInput("op_unknown")
     if (correction.category, correction.field) not in {
         ("support_conversations", "name"),
         ("support_conversations", "email"),

@@ -7,25 +7,32 @@ from collections import Counter
 
 from dateutil.relativedelta import relativedelta
 
-from systems.support import limits, store
+from systems.support import limits, recipients, store
 
 YEARS = 3
 """After the last message. Sections 195, 199(1) BGB: claims that a question may lead to lapse about then."""
 
 
 async def run(today: dt.date) -> Counter[str]:
-    """Counts what was deleted by category. What somebody has restricted or a request holds stays (GDPR Art. 18(2))."""
+    """Counts what was deleted by category, as of `today` (UTC).
+
+    What somebody has restricted or a request holds stays (GDPR Art. 18(2)). Notices to recipients that could not be
+    handed over are tried again, and old ones go as well.
+    """
     async with store.opened() as file:
         async with file.transaction() as session:
             deleted = _delete(session.resource, today)
         if deleted:
             file.connection.execute("vacuum")
+        await recipients.hand_over(file.connection)
     return deleted
 
 
 def _delete(db: sqlite3.Connection, today: dt.date) -> Counter[str]:
+    before = today - relativedelta(years=YEARS)
     limits.expire(db, today)
-    old = _old(db, today - relativedelta(years=YEARS))
+    recipients.forget(db, before)
+    old = _old(db, before)
     resting = limits.resting(db, "product_improvement", today)
     notes = [
         note["conversation_id"]

@@ -163,6 +163,7 @@ async def test_one_record_alone_is_corrected_where_one_is_named(clerk: Clerk) ->
         (correction("name", None), "value_missing"),
         (correction("email", "nowhere"), "value_invalid"),
         (correction("email", SHARED.email), "value_taken"),
+        (correction("name", "New", op="replace"), "op_unknown"),
         (correction("name", "New", record_id="conv-000003-1"), "record_unknown"),
     ],
 )
@@ -178,7 +179,19 @@ async def test_a_correction_of_what_is_not_there_finds_nothing(clerk: Clerk) -> 
     reply = await clerk.ask("rectify", ("email", "nobody@example.org"), corrections=wanted)
     assert reply.body.outcome == "nothing_held"
     assert (await correct(clerk, correction("name", "New", record_id="conv-000003-1"))).body.outcome == "nothing_held"
-    assert (await correct(clerk, *wanted, **only(NOTES))).body.outcome == "nothing_held"
+
+
+async def test_a_correction_outside_the_scope_is_none(clerk: Clerk) -> None:
+    for wanted in ([], [correction("name", "New")]):
+        assert (await correct(clerk, *wanted, **only(NOTES))).code == "corrections_missing"
+    assert SOMEONE.name in str((await clerk.ask("access", EMAIL)).data(CONVERSATIONS))
+
+
+async def test_what_is_right_already_counts_the_same(clerk: Clerk) -> None:
+    wanted = correction("name", "Somebody Else", old=SOMEONE.name)
+    first, second = await correct(clerk, wanted), await correct(clerk, wanted)
+    assert first.did[(CONVERSATIONS, "rectified")] == len(WROTE)
+    assert first.did == second.did
 
 
 async def test_restricted_conversations_rest_until_they_are_unrestricted(clerk: Clerk) -> None:
@@ -254,6 +267,19 @@ async def test_an_objection_stops_its_own_purposes_alone(clerk: Clerk) -> None:
     assert (await use(SOMEONE.email)).done
 
 
+async def test_a_purpose_that_support_does_not_have_cannot_be_stopped(clerk: Clerk) -> None:
+    item = scope_of("support", NOTES)[0].model_copy(update={"purposes": ("improving_the_service", "trends")})
+    reply = await clerk.ask("object", EMAIL, scope=(item,))
+    assert (reply.body.outcome, reply.code) == ("needs_input", "purpose_unknown")
+    assert (await use(SOMEONE.email, "improving_the_service")).done
+
+
+async def test_locate_hands_out_identifiers_alone(clerk: Clerk) -> None:
+    reply = await clerk.ask("locate", EMAIL, ("email", "nobody@example.org"))
+    assert (reply.identities, reply.did, reply.personal.records) == ([EMAIL], {}, ())
+    assert (await clerk.ask("locate", ("email", "nobody@example.org"))).body.outcome == "nothing_held"
+
+
 async def test_an_objection_binds_before_there_is_a_note(clerk: Clerk) -> None:
     wrote = sample.conversations(2)
     assert not any(conversation.product_note for conversation in wrote)
@@ -268,6 +294,16 @@ async def test_limits_follow_a_corrected_address(clerk: Clerk) -> None:
     await correct(clerk, correction("email", "new@example.org"))
     assert (await use("new@example.org", "improving_the_service")).why == "objected"
     assert (await use(SOMEONE.email, "improving_the_service")).why == "not_held"
+
+
+async def test_a_restriction_ends_although_the_address_was_corrected(clerk: Clerk) -> None:
+    request = uuid4()
+    await clerk.ask("restrict", EMAIL, request_id=request)
+    await correct(clerk, correction("email", "new@example.org"))
+    assert (await use("new@example.org")).why == "restricted"
+    lifted = await clerk.ask("unrestrict", EMAIL, request_id=request, attempt=2)
+    assert lifted.did[(CONVERSATIONS, "unrestricted")] == len(WROTE)
+    assert (await use("new@example.org")).done
 
 
 async def test_limits_go_with_the_last_that_was_held(clerk: Clerk, folder: Path) -> None:
