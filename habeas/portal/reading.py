@@ -126,6 +126,9 @@ class Reading:
     async def news(self) -> AsyncGenerator[News, None]:
         """Raises `UnreachableError`, `DeniedError`; `ClosedError` once it was closed from elsewhere."""
         self._consumer = await self._reader.consumer(self._group)
+        if self._closed:  # while it was being opened
+            await stopped(self._consumer)
+            raise ClosedError
         try:
             while not self._closed:
                 polled = await self._consumer.getmany(timeout_ms=_POLL, max_records=_AT_ONCE)
@@ -150,9 +153,11 @@ class Reading:
 
     async def close(self) -> None:
         """Commit what the caller is done with, and leave the group."""
-        if self._closed or self._consumer is None:
+        if self._closed:
             return
         self._closed = True
+        if self._consumer is None:
+            return
         try:
             await self._commit()
         except (KafkaError, OSError) as error:

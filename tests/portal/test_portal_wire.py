@@ -14,8 +14,10 @@ from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber, UnknownProduce
 from portal_counter import NOW, Counter, rejection, status
 from stand import Stand
 
-from habeas.contracts import CloudEvent, KeyUnknownError
+from habeas.contracts import CloudEvent, KeyUnknownError, topics
 from habeas.contracts.canonical import canonical
+from habeas.contracts.catalogue import write
+from habeas.contracts.cloudevents import encode
 from habeas.contracts.sealing import new_key
 from habeas.contracts.status import StatusChanged
 from habeas.contracts.submission import IdentityConfirmed, RequestAmended, RequestSubmitted, RequestWithdrawn
@@ -188,6 +190,7 @@ async def test_a_call_that_is_cancelled_leaves_the_others_alone(
     spoil(monkeypatch, None)
     async with counter.portal() as portal, within():
         hangs = asyncio.create_task(portal.submit("access", identities=[ADA]))
+        await asyncio.sleep(0)
         sent = await portal.submit("erasure", identities=[ADA])
         hangs.cancel()
         await asyncio.gather(hangs, return_exceptions=True)
@@ -247,19 +250,25 @@ async def test_a_portal_cannot_speak_for_another(stand: Stand) -> None:
             await anext(portal.statuses())
 
 
-async def test_a_group_of_its_own_is_a_portals_right(stand: Stand) -> None:
-    """Denied is another's: the group's name starts with the portal's."""
-    keys = Path(stand.env("web")["HABEAS_KEYS"])
+async def test_a_portal_may_follow_and_keep_a_table_with_its_own_credentials(stand: Stand) -> None:
     request_id = uuid4()
+    event = write(status(request_id, 1, "closed"), subject=request_id, source="habeas/collector", now=NOW)
+    key, value, headers = encode(event)
+    async with stand.producer("collector") as collector:
+        await collector.send_and_wait(topics.status("web"), value, key=key, headers=headers)
+    keys = Path(stand.env("web")["HABEAS_KEYS"])
     async with Portal("web", kafka=stand.kafka("web"), keys=keys) as portal, within():
-        news = portal.statuses("table-of-a-test")
-        reading = asyncio.ensure_future(anext(news))
-        producer = AIOKafkaProducer(**stand.kafka("collector"))
-        await producer.start()
-        await producer.send_and_wait("dsr.portal.web.status.v1", None, key=str(request_id).encode())
-        await producer.stop()
-        assert await reading is not None
-        await news.aclose()
+        assert await versions(portal.follow(request_id)) == [1]
+        news = portal.statuses(f"table-{uuid4()}")
+        assert request_id in {each.request_id async for each in until(news, request_id)}
+
+
+async def until(news: AsyncGenerator[News, None], request_id: UUID) -> AsyncIterator[News]:
+    async for each in news:
+        yield each
+        if each.request_id == request_id:
+            break
+    await news.aclose()
 
 
 async def test_another_portals_key_file_is_refused_at_the_start(counter: Counter, tmp_path: Path) -> None:
@@ -404,18 +413,22 @@ async def test_a_record_that_cannot_be_read_stops_nobody(counter: Counter, capsy
     async with counter.portal() as portal, within():
         assert await versions(portal.follow(request_id)) == [1]
     said = capsys.readouterr().out
-    assert said.count("record_unreadable") >= 1
-    assert "da" not in {word.strip("\"'").lower()[1:] for word in said.split()}
-    assert "ada@example.org" not in said
+    assert "record_unreadable" in said
+    assert "ada" not in said.lower()
 
 
 async def test_who_follows_hears_when_the_portal_is_closed(counter: Counter) -> None:
     async with counter.portal() as portal, within():
         followers = [asyncio.create_task(versions(portal.follow(uuid4()))) for _ in range(3)]
-        reader = asyncio.create_task(taken(portal.statuses(), 1))
+        await counter.say(status(uuid4(), 1))
+        waiting = portal.statuses()
+        await anext(waiting)
+        readers = [
+            asyncio.create_task(taken(news, 1)) for news in (waiting, portal.statuses(), portal.statuses("table"))
+        ]
         await asyncio.sleep(0)
-    results = await asyncio.gather(*followers, reader, return_exceptions=True)
-    assert [type(each) for each in results] == [ClosedError] * 4
+    results = await asyncio.gather(*followers, *readers, return_exceptions=True)
+    assert [type(each) for each in results] == [ClosedError] * 6
     for call in (portal.submit("access"), anext(portal.follow(uuid4())), anext(portal.statuses())):
         with pytest.raises(ClosedError):
             await call
