@@ -178,13 +178,13 @@ class RequestCollected(Message):
 
 
 class RequestStopped(Message):
-    """The request ended before its systems did: no further tasks, and those of `systems` are cancelled."""
+    """The request ended before its systems did: no further tasks, and those in hand are cancelled."""
 
     TYPE: ClassVar[str] = "dsr.request.stopped.v1"
 
     request_id: UUID
-    systems: tuple[Participant, ...]
-    reason: Code
+    finished: tuple[Participant, ...]
+    """Systems that have answered: there is nothing to cancel."""
 
 
 class RoundOrdered(Message):

@@ -95,6 +95,10 @@ class Keyring:
     def participants(self) -> frozenset[str]:
         return frozenset(self._generations)
 
+    def kids(self, participant: str) -> tuple[str, ...]:
+        """The ids of all keys of the participant, the newest first, in force or not."""
+        return tuple(kid for _, _, kid in self._generations.get(participant, ()))
+
     def sealing_kid(self, participant: str) -> str:
         """The id of the key that seals now: the highest number whose `nbf` has passed."""
         now = self._now()

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from habeas.contracts.vocabulary import Right
-from services.fanout.domain import Asked, FanoutError, NotFound, NotReached, Plan, PlanItem, Waiting, make_plan
+from services.fanout.domain import FanoutError, make_plan
+from services.fanout.plan import Asked, Ended, Facts, NotConcerned, NotFound, Plan, PlanItem, Waiting
 from shared.law.deadline import deadline
 from shared.law.errors import LawError, NoExtensionError, UnknownPlaceError, UnknownRegulationError
 from shared.law.grounds import ground
@@ -87,7 +88,7 @@ def show_plan(
     where = rules.controller
     try:
         due = deadline(regulation, right, now, place=where.place, time_zone=where.time_zone)
-        plan = make_plan(rules, right, regulation, known, received_at=now, due_at=due.at)
+        plan = make_plan(rules, right, regulation, Facts(known=known), received_at=now, due_at=due.at)
     except (LawError, FanoutError) as error:
         raise _usage(error) from error
 
@@ -115,7 +116,7 @@ def _table(plan: Plan, registry: Registry, known: frozenset[str], title: str) ->
 
 
 def _does(item: PlanItem, registry: Registry) -> str:
-    if isinstance(item, NotFound | NotReached):
+    if isinstance(item, NotFound | NotConcerned):
         return ""
     days = registry.systems[item.system].days
     lines = [f"{item.assignment.action} within {days} days"]
@@ -146,8 +147,10 @@ def _why(item: PlanItem, plan: Plan, registry: Registry, known: frozenset[str]) 
             lines.append(f"needs {_either(assignment.needs)}: waits for {_either(finders)}")
         case NotFound(assignment=assignment):
             lines.append(f"needs {_either(assignment.needs)}: no system that is asked can find it")
-        case NotReached():
+        case NotConcerned():
             lines.append("the right reaches nothing that it holds")
+        case Ended():
+            lines.append("the request ended before it was asked")
         case _:
             assert_never(item)
     left_out = {out.category: out.ground for out in item.left_out}
@@ -170,7 +173,7 @@ def _finders(item: Waiting, plan: Plan) -> frozenset[str]:
 
 
 def _as_json(item: PlanItem, plan: Plan, registry: Registry) -> dict[str, Any]:
-    assignment = None if isinstance(item, NotFound | NotReached) else item.assignment
+    assignment = None if isinstance(item, NotFound | NotConcerned) else item.assignment
     return {
         "system": item.system,
         "state": item.state,

@@ -2,10 +2,20 @@
 
 from habeas.contracts.topics import PROGRESS, REQUESTS
 from services.fanout.handlers import Handlers
-from shared.events import RequestOpened, SystemsFinished
+from shared.events import (
+    IdentitiesAdded,
+    RequestCollected,
+    RequestOpened,
+    RequestStopped,
+    RoundOrdered,
+    SystemsFinished,
+)
 from shared.messaging.consumer import Route
 from shared.messaging.service import Context, Parts, run
+from shared.messaging.timer import every
 from shared.settings import ServiceSettings
+
+_MISS_EVERY = 60.0
 
 
 def assemble(context: Context[ServiceSettings]) -> Parts:
@@ -13,9 +23,14 @@ def assemble(context: Context[ServiceSettings]) -> Parts:
     return Parts(
         routes=(
             Route((REQUESTS,), RequestOpened, handlers.opened),
+            Route((REQUESTS,), IdentitiesAdded, handlers.added),
             Route((PROGRESS,), SystemsFinished, handlers.finished),
+            Route((PROGRESS,), RequestCollected, handlers.collected),
+            Route((PROGRESS,), RequestStopped, handlers.stopped),
+            Route((PROGRESS,), RoundOrdered, handlers.ordered),
         ),
         settle=handlers.settle,
+        beside=lambda consumer: every(_MISS_EVERY, consumer, handlers.miss_predecessors),
     )
 
 

@@ -5,17 +5,37 @@ decided from the plan and the facts, never from a registry that may have changed
 """
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Final, Literal, assert_never
+from typing import Final, assert_never
 
 from habeas.contracts.submission import Identity
 from habeas.contracts.task import ScopeItem
-from habeas.contracts.vocabulary import Action, Instruction, LegalBasis, Right, SystemState
-from shared.law.reach import Beyond, Reached, reach
+from habeas.contracts.vocabulary import Action, Right
+from services.fanout.plan import (
+    Asked,
+    Assignment,
+    Ended,
+    Facts,
+    NotConcerned,
+    NotFound,
+    Order,
+    Plan,
+    PlanItem,
+    Reason,
+    Waiting,
+)
+from services.fanout.scope import Wish, scope_of
 from shared.law.regime import Reach, regime
-from shared.registry import Category, Registry, System
+from shared.registry import Registry, System
+
+_DAYS_OF_THE_FORMER: Final = 7
+"""For a further round at a system that the registry does not know any more."""
+
+
+COPIES: Final = frozenset({Right.ACCESS, Right.PORTABILITY})
+DESTRUCTIVE: Final = frozenset({Right.ERASURE, Right.RECTIFICATION})
+"""What must not overtake a copy of the same person: there would be nothing, or something else, to copy."""
 
 
 class FanoutError(Exception):
@@ -30,14 +50,6 @@ class RightNotPlannedError(FanoutError):
         super().__init__(f"No plan can be made for {right}: plans are made for {', '.join(ACTIONS)}.")
 
 
-class Reason(StrEnum):
-    """Why a system is not asked, now or at all. Travels in clear."""
-
-    WAITING_FOR_IDENTIFIER = "waiting_for_identifier"
-    IDENTIFIER_NOT_FOUND = "identifier_not_found"
-    RIGHT_DOES_NOT_REACH = "right_does_not_reach"
-
-
 ACTIONS: Final[dict[Right, Action]] = {
     Right.ACCESS: Action.ACCESS,
     Right.PORTABILITY: Action.EXPORT,
@@ -49,118 +61,17 @@ ACTIONS: Final[dict[Right, Action]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A category that the right does not reach, with the ground (a code of `shared.law.grounds`)."""
-
-    category: str
-    ground: str
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What a system does for the request once it is asked."""
-
-    action: Action
-    scope: tuple[ScopeItem, ...]
-    """Empty for `locate` alone, which hands out identifiers and nothing else."""
-    due_at: datetime
-    """The system's own due time: not after the request's."""
-    needs: frozenset[str]
-    """Identity types, any one of which finds a person there. A task carries identities of these types alone."""
-    provides: frozenset[str]
-    """Identity types that its answer may contain."""
-
-    def __post_init__(self) -> None:
-        if bool(self.scope) == (self.action is Action.LOCATE):
-            raise ValueError("every action but locate has a scope")
-        if not self.needs:
-            raise ValueError("a system is asked by at least one identity type")
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    system: str
-    assignment: Assignment
-    left_out: tuple[LeftOut, ...] = ()
-    state: Literal[SystemState.ASKED] = SystemState.ASKED
-    reason: None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Not asked yet: an unfinished system may still find what it needs."""
-
-    system: str
-    assignment: Assignment
-    left_out: tuple[LeftOut, ...] = ()
-    state: Literal[SystemState.WAITING] = SystemState.WAITING
-    reason: Literal[Reason.WAITING_FOR_IDENTIFIER] = Reason.WAITING_FOR_IDENTIFIER
-
-
-@dataclass(frozen=True, slots=True)
-class NotFound:
-    """Excluded: nobody asked finds what it needs, or could. Keeps its assignment, in case the identifier comes late."""
-
-    system: str
-    assignment: Assignment
-    left_out: tuple[LeftOut, ...] = ()
-    state: Literal[SystemState.EXCLUDED] = SystemState.EXCLUDED
-    reason: Literal[Reason.IDENTIFIER_NOT_FOUND] = Reason.IDENTIFIER_NOT_FOUND
-
-
-@dataclass(frozen=True, slots=True)
-class NotReached:
-    """Excluded: the right reaches nothing the system holds."""
-
-    system: str
-    left_out: tuple[LeftOut, ...]
-    assignment: None = None
-    state: Literal[SystemState.EXCLUDED] = SystemState.EXCLUDED
-    reason: Literal[Reason.RIGHT_DOES_NOT_REACH] = Reason.RIGHT_DOES_NOT_REACH
-
-
-PlanItem = Asked | Waiting | NotFound | NotReached
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One item for each system of the registry, in its order."""
-
-    items: tuple[PlanItem, ...]
-
-    def __post_init__(self) -> None:
-        if len({item.system for item in self.items}) != len(self.items):
-            raise ValueError("a plan has one item for each system")
-
-    def __getitem__(self, system: str) -> PlanItem:
-        return next(item for item in self.items if item.system == system)
-
-    @property
-    def asked(self) -> tuple[Asked, ...]:
-        return tuple(item for item in self.items if isinstance(item, Asked))
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything recorded so far about a request, not only what is new. Sets: order and repetition do not matter."""
-
-    known: frozenset[str] = field(default_factory=frozenset)
-    """Identity types with at least one value, given and proven or found by a system."""
-    finished: frozenset[str] = field(default_factory=frozenset)
-    """Systems that have given their final answer, whatever it was."""
-
-
 def make_plan(
     registry: Registry,
     right: Right,
     regulation: str,
-    identity_types: Set[str],
+    facts: Facts,
     *,
     received_at: datetime,
     due_at: datetime,
+    wish: Wish = Wish(),  # noqa: B008 - frozen
 ) -> Plan:
-    """The plan of a request whose proven identities are of `identity_types`.
+    """The plan of a request as it stands by `facts`.
 
     `received_at` and `due_at` are the request's. Raises `RightNotPlannedError`, and `LawError` where the regulation is
     unknown or says nothing about the right.
@@ -169,13 +80,13 @@ def make_plan(
         raise RightNotPlannedError(right)
     rule = regime(regulation).reach_of(right)
     dues = {name: min(due_at, received_at + timedelta(days=system.days)) for name, system in registry.systems.items()}
-    reached = [_first_item(system, right, rule, dues[system.name]) for system in registry.systems.values()]
+    reached = [_first_item(system, right, rule, wish, dues[system.name]) for system in registry.systems.values()]
     plan = Plan(_with_locators(reached, registry, dues))
-    return apply(plan, advance(plan, Facts(known=frozenset(identity_types))))
+    return apply(plan, advance(plan, facts))
 
 
 def advance(plan: Plan, facts: Facts) -> tuple[PlanItem, ...]:
-    """The items that change: each replaces the plan's item of the same system; an `Asked` among them is to be sent.
+    """The items that change: each replaces the plan's item of the same system; what is `given` more is to be sent.
 
     Once everybody has finished, what a system has come to depends on the whole of the facts and not on the way there;
     and after `apply`, the same facts change nothing more. An asked system stays asked, whatever is found later. A
@@ -191,7 +102,7 @@ def advance(plan: Plan, facts: Facts) -> tuple[PlanItem, ...]:
     for item in plan.items:
         ahead, before = before, before | _may_provide(item, facts, before)
         match item:
-            case Asked() | NotReached():
+            case Asked() | NotConcerned() | Ended():
                 continue
             case Waiting() | NotFound():
                 outcome = _outcome(item, facts, possible, ahead)
@@ -199,6 +110,26 @@ def advance(plan: Plan, facts: Facts) -> tuple[PlanItem, ...]:
                 assert_never(item)
         if outcome != item:
             changes.append(outcome)
+    return tuple(changes)
+
+
+def carry_out(plan: Plan, order: Order, *, registry: Registry, now: datetime) -> tuple[PlanItem, ...]:
+    """What a further round changes. Only those that were asked can be asked again; an answer to an earlier task of the
+    same action still counts until the new one is answered."""
+    changes = []
+    for item in plan.asked:
+        if item.system not in order.systems:
+            continue
+        action = order.action or item.assignment.action
+        scope = tuple(
+            entry for entry in item.assignment.scope if not order.categories or entry.category in order.categories
+        )
+        if not scope and action is not Action.LOCATE:
+            continue
+        days = registry.systems[item.system].days if item.system in registry.systems else _DAYS_OF_THE_FORMER
+        due_at = max(item.assignment.due_at, now + timedelta(days=days))
+        assignment = replace(item.assignment, action=action, scope=scope, due_at=due_at)
+        changes.append(Asked(item.system, assignment, item.left_out, (*item.given, action)))
     return tuple(changes)
 
 
@@ -213,12 +144,25 @@ def identities_for(assignment: Assignment, identities: Iterable[Identity]) -> tu
     return tuple(identity for identity in identities if identity.identity_type in assignment.needs)
 
 
-def _outcome(item: Waiting | NotFound, facts: Facts, possible: Set[str], ahead: Set[str]) -> Asked | Waiting | NotFound:
-    if item.assignment.needs & facts.known and not (item.assignment.needs - facts.known) & ahead:
-        return Asked(item.system, item.assignment, item.left_out)
-    if item.assignment.needs & possible:
-        return Waiting(item.system, item.assignment, item.left_out)
-    return NotFound(item.system, item.assignment, item.left_out)
+def person(identity: Identity) -> bytes:
+    """What an identity is recognised by, to be hashed with a key: the same address in other letters is the same."""
+    return f"{identity.identity_type}\0{identity.identity_value.strip().casefold()}".encode()
+
+
+def _outcome(item: Waiting | NotFound, facts: Facts, possible: Set[str], ahead: Set[str]) -> PlanItem:
+    assignment, left_out, given = item.assignment, item.left_out, item.given
+    if facts.ended:
+        return Ended(item.system, assignment, left_out, given) if isinstance(item, Waiting) else item
+    if facts.blocked is not None:
+        hold = assignment.scope and assignment.needs & facts.known and Action.HOLD not in given
+        return Waiting(
+            item.system, assignment, left_out, (*given, Action.HOLD) if hold else given, reason=facts.blocked
+        )
+    if assignment.needs & facts.known and not (assignment.needs - facts.known) & ahead:
+        return Asked(item.system, assignment, left_out, (*given, assignment.action))
+    if assignment.needs & possible:
+        return Waiting(item.system, assignment, left_out, given)
+    return NotFound(item.system, assignment, left_out, given)
 
 
 def _may_provide(item: PlanItem, facts: Facts, possible: Set[str]) -> frozenset[str]:
@@ -242,21 +186,13 @@ def _may_still_find(plan: Plan, facts: Facts) -> frozenset[str]:
         possible = grown
 
 
-def _first_item(system: System, right: Right, rule: Reach, due_at: datetime) -> Waiting | NotReached:
-    scope: list[ScopeItem] = []
-    left_out: list[LeftOut] = []
-    for category in system.categories:
-        entry = _entry(category, right, rule)
-        match entry:
-            case ScopeItem():
-                scope.append(entry)
-            case LeftOut():
-                left_out.append(entry)
-            case _:
-                assert_never(entry)
-    if not scope:
-        return NotReached(system.name, tuple(left_out))
-    return Waiting(system.name, _assignment(system, ACTIONS[right], tuple(scope), due_at), tuple(left_out))
+def _first_item(system: System, right: Right, rule: Reach, wish: Wish, due_at: datetime) -> Waiting | NotConcerned:
+    scope, left_out = scope_of(system, right, rule, wish)
+    if scope:
+        return Waiting(system.name, _assignment(system, ACTIONS[right], scope, due_at), left_out)
+    if left_out:
+        return NotConcerned(system.name, left_out)
+    return NotConcerned(system.name, left_out, reason=Reason.NOT_ASKED_FOR)
 
 
 def _assignment(system: System, action: Action, scope: tuple[ScopeItem, ...], due_at: datetime) -> Assignment:
@@ -264,7 +200,7 @@ def _assignment(system: System, action: Action, scope: tuple[ScopeItem, ...], du
 
 
 def _with_locators(
-    items: list[Waiting | NotReached], registry: Registry, dues: Mapping[str, datetime]
+    items: list[Waiting | NotConcerned], registry: Registry, dues: Mapping[str, datetime]
 ) -> tuple[PlanItem, ...]:
     """Systems that the right does not reach are asked to locate the person where another cannot be found without."""
     while True:
@@ -272,7 +208,7 @@ def _with_locators(
         locators = {
             item.system
             for item in items
-            if isinstance(item, NotReached) and (registry.systems[item.system].provides & needed)
+            if isinstance(item, NotConcerned) and (registry.systems[item.system].provides & needed)
         }
         if not locators:
             return tuple(items)
@@ -282,23 +218,3 @@ def _with_locators(
             else item
             for item in items
         ]
-
-
-def _entry(category: Category, right: Right, rule: Reach) -> ScopeItem | LeftOut:
-    if right is Right.ERASURE:
-        # What the law keeps from an erasure is in scope too: the system restricts it and names it (Art. 12(4)).
-        kept = any(basis in rule.beyond for basis in category.bases)
-        instruction = Instruction.RETAIN if kept else category.at_erasure.instruction
-        return _scope_item(category, category.basis, instruction)
-    reached = reach(rule, category.bases, category.origin, marketing=category.marketing)
-    match reached:
-        case Reached(basis):
-            return _scope_item(category, basis, None)
-        case Beyond(ground):
-            return LeftOut(category.name, ground)
-        case _:
-            assert_never(reached)
-
-
-def _scope_item(category: Category, basis: LegalBasis, instruction: Instruction | None) -> ScopeItem:
-    return ScopeItem(category=category.name, purposes=category.purposes, basis=basis, instruction=instruction)

@@ -1,6 +1,5 @@
-"""Fan-out's tables: opened requests with their plans, what was found, the tasks that were given."""
+"""Fan-out's tables: opened requests with their plans, who waits for whom, what was found, added and ordered."""
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +9,8 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from services.fanout.domain import Plan
+from habeas.contracts.vocabulary import Action
+from services.fanout.plan import Order, Plan
 from shared.database import Connection, load_queries
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
@@ -39,6 +39,24 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Addition:
+    """Sealed identities that were proven later."""
+
+    request_id: UUID
+    amendment_id: UUID
+    personal: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonKey:
+    """That a request is about the person with this keyed hash of an identity."""
+
+    hash: bytes
+    request_id: UUID
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """Everything known of a request, its row locked. `plan` is None before the first one."""
 
@@ -46,6 +64,13 @@ class Case:
     plan: Plan | None
     plan_version: int
     findings: tuple[Finding, ...]
+    additions: tuple[str, ...]
+    """Sealed identities that were proven later."""
+    orders: tuple[Order, ...]
+    waits: tuple[bool, ...]
+    """One for each request that comes first: whether nobody has heard of it for too long."""
+    ended_with: frozenset[str] | None
+    """The systems that had answered when the request ended early; None while it has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +80,10 @@ class SavedPlan:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class GivenTask:
-    task_id: UUID
-    request_id: UUID
-    system: str
-    attempt: int
-    due_at: datetime
-
-
-async def open_requests(connection: Connection, requests: Collection[Request]) -> None:
+async def open_requests(connection: Connection, requests: Collection[Request]) -> frozenset[UUID]:
+    """Those that were not open before."""
     ordered = sorted({request.request_id: request for request in requests}.values(), key=lambda item: item.request_id)
-    await connection.execute(
+    rows = await connection.fetch(
         _SQL["open"],
         [request.request_id for request in ordered],
         [request.right for request in ordered],
@@ -75,6 +92,56 @@ async def open_requests(connection: Connection, requests: Collection[Request]) -
         [request.due_at for request in ordered],
         [request.personal for request in ordered],
     )
+    return frozenset(row["request_id"] for row in rows)
+
+
+async def hear_of(connection: Connection, requests: Mapping[UUID, bool]) -> None:
+    """Requests that are not carried out (yet), and whether there is nothing to wait for."""
+    ordered = sorted(requests)
+    await connection.execute(_SQL["hear_of"], ordered, [requests[request_id] for request_id in ordered])
+
+
+async def collect(connection: Connection, request_ids: Collection[UUID]) -> None:
+    """Nobody needs to wait for these any more. Locks them."""
+    await connection.execute(_SQL["collect"], sorted(request_ids))
+    await connection.execute(_SQL["forget_people"], list(request_ids))
+
+
+async def waiting_for(connection: Connection, request_ids: Collection[UUID]) -> frozenset[UUID]:
+    """Who waits for these, of which something was heard just now."""
+    return frozenset(row["request_id"] for row in await connection.fetch(_SQL["waiting"], list(request_ids)))
+
+
+async def wait(connection: Connection, pairs: Collection[tuple[UUID, UUID]], since: datetime) -> None:
+    """Each first request goes after its second one."""
+    ordered = sorted(pairs)
+    await connection.execute(_SQL["wait"], [one for one, _ in ordered], [other for _, other in ordered], since)
+
+
+async def wait_for_copies(connection: Connection, keys: Collection[PersonKey], since: datetime) -> None:
+    """Requests go after the copies of the same person that were asked for before and are still being collected."""
+    await connection.execute(
+        _SQL["wait_for_copies"],
+        [key.request_id for key in keys],
+        [key.hash for key in keys],
+        [key.received_at for key in keys],
+        since,
+    )
+
+
+async def remember_people(connection: Connection, keys: Collection[PersonKey]) -> None:
+    ordered = sorted(keys, key=lambda key: (key.hash, key.request_id))
+    await connection.execute(
+        _SQL["remember_people"],
+        [key.hash for key in ordered],
+        [key.request_id for key in ordered],
+        [key.received_at for key in ordered],
+    )
+
+
+async def miss(connection: Connection, before: datetime) -> frozenset[UUID]:
+    """Who has waited since `before` for a request that nobody has heard of."""
+    return frozenset(row["request_id"] for row in await connection.fetch(_SQL["miss"], before))
 
 
 async def record_findings(connection: Connection, findings: Collection[Finding]) -> None:
@@ -87,42 +154,76 @@ async def record_findings(connection: Connection, findings: Collection[Finding])
     )
 
 
+async def record_additions(connection: Connection, additions: Collection[Addition]) -> None:
+    ordered = sorted(additions, key=lambda addition: (addition.request_id, addition.amendment_id))
+    await connection.execute(
+        _SQL["add"],
+        [addition.request_id for addition in ordered],
+        [addition.amendment_id for addition in ordered],
+        [addition.personal for addition in ordered],
+    )
+
+
+async def record_orders(connection: Connection, orders: Collection[tuple[UUID, Order]]) -> None:
+    ordered = sorted(orders, key=lambda pair: (pair[0], pair[1].order_id))
+    await connection.execute(
+        _SQL["order"],
+        [request_id for request_id, _ in ordered],
+        [order.order_id for _, order in ordered],
+        [",".join(sorted(order.systems)) for _, order in ordered],
+        [order.action for _, order in ordered],
+        [",".join(sorted(order.categories)) for _, order in ordered],
+    )
+
+
+async def stop(connection: Connection, finished: Mapping[UUID, Collection[str]]) -> None:
+    """Requests that ended before their systems did, and the systems that had answered."""
+    ordered = sorted(finished)
+    await connection.execute(_SQL["stop"], ordered, [",".join(sorted(finished[request_id])) for request_id in ordered])
+
+
 async def lock_cases(connection: Connection, request_ids: Collection[UUID]) -> list[Case]:
-    """The opened ones among them, in id order. Facts are read after the lock, lest two batches miss each other's."""
+    """The opened ones among them, in id order. Facts are read after the lock, lest two batches miss each other's.
+
+    The ones that they wait for are locked with them: so whether these are collected is seen by the one or the other.
+    """
     ordered = sorted(request_ids)
     await connection.execute(_SQL["remember"], ordered)
     rows = await connection.fetch(_SQL["lock"], ordered)
-    findings: Mapping[UUID, list[Finding]] = defaultdict(list)
-    for row in await connection.fetch(_SQL["findings"], ordered):
-        findings[row["request_id"]].append(Finding(row["request_id"], tuple(row["systems"]), row["personal"]))
-    return [
-        Case(
-            Request(
-                row["request_id"], row["right"], row["regulation"], row["received_at"], row["due_at"], row["personal"]
-            ),
-            None if row["plan"] is None else _PLAN.validate_json(row["plan"]),
-            row["plan_version"],
-            tuple(findings[row["request_id"]]),
+    opened = [row for row in rows if row["personal"] is not None and row["request_id"] in request_ids]
+    if not opened:
+        return []
+    ids = [row["request_id"] for row in opened]
+    await connection.execute(_SQL["end_waits"], ids)
+    facts = {row["request_id"]: row for row in await connection.fetch(_SQL["facts"], ids)}
+    cases = []
+    for row in opened:
+        request_id, fact = row["request_id"], facts[row["request_id"]]
+        cases.append(
+            Case(
+                Request(
+                    request_id, row["right"], row["regulation"], row["received_at"], row["due_at"], row["personal"]
+                ),
+                None if row["plan"] is None else _PLAN.validate_json(row["plan"]),
+                row["plan_version"],
+                tuple(Finding(request_id, tuple(systems), personal) for systems, personal in fact["findings"]),
+                tuple(fact["additions"]),
+                tuple(
+                    Order(order_id, frozenset(systems), Action(action) if action else None, frozenset(categories))
+                    for order_id, systems, action, categories in fact["orders"]
+                ),
+                tuple(fact["waits"]),
+                None if row["finished"] is None else frozenset(row["finished"]),
+            )
         )
-        for row in rows
-        if row["personal"] is not None
-    ]
+    return cases
 
 
-async def save(connection: Connection, plans: Sequence[SavedPlan], tasks: Sequence[GivenTask]) -> None:
+async def save(connection: Connection, plans: Sequence[SavedPlan]) -> None:
     if plans:
         await connection.execute(
             _SQL["save_plans"],
             [saved.request_id for saved in plans],
             [_PLAN.dump_json(saved.plan).decode() for saved in plans],
             [saved.version for saved in plans],
-        )
-    if tasks:
-        await connection.execute(
-            _SQL["insert_tasks"],
-            [task.task_id for task in tasks],
-            [task.request_id for task in tasks],
-            [task.system for task in tasks],
-            [task.attempt for task in tasks],
-            [task.due_at for task in tasks],
         )

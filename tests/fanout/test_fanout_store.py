@@ -1,9 +1,11 @@
 """Fan-out's tables on real PostgreSQL."""
 
 import asyncio
+import functools
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,14 +14,15 @@ import pytest
 
 from services.fanout import store
 from services.fanout.domain import make_plan
-from services.fanout.store import Finding, GivenTask, Request, SavedPlan
+from services.fanout.plan import Facts
+from services.fanout.store import Finding, PersonKey, Request, SavedPlan
 from shared.database import Connection, Pool
 from tests.core.plans import explain, indexes, scanned
 from tests.core.workbench import NOW, REGISTRY
 from tests.stack_database import Database
 
 ONE, TWO = UUID(int=1), UUID(int=2)
-PLAN = make_plan(REGISTRY, "erasure", "eu-gdpr", {"email"}, received_at=NOW, due_at=NOW)  # type: ignore[arg-type]
+PLAN = make_plan(REGISTRY, "erasure", "eu-gdpr", Facts(frozenset({"email"})), received_at=NOW, due_at=NOW)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -31,14 +34,10 @@ def request(request_id: UUID = ONE, **members: Any) -> Request:
     return replace(Request(request_id, "erasure", "eu-gdpr", NOW, NOW, "sealed"), **members)
 
 
-def given(request_id: UUID = ONE, system: str = "billing", attempt: int = 1) -> GivenTask:
-    return GivenTask(uuid4(), request_id, system, attempt, NOW)
-
-
 async def test_the_first_opening_counts(pool: Pool) -> None:
     async with pool.acquire() as connection:
-        await store.open_requests(connection, [request(), request()])
-        await store.open_requests(connection, [request(right="access", personal="other")])
+        assert await store.open_requests(connection, [request(), request()]) == {ONE}
+        assert await store.open_requests(connection, [request(right="access", personal="other")]) == set()
         (case,) = await store.lock_cases(connection, [ONE])
     assert (case.request, case.plan, case.plan_version, case.findings) == (request(), None, 0, ())
 
@@ -60,20 +59,91 @@ async def test_findings_before_the_request_are_there_when_it_comes(pool: Pool) -
 async def test_a_plan_survives_the_table(pool: Pool) -> None:
     async with pool.acquire() as connection:
         await store.open_requests(connection, [request(), request(TWO)])
-        await store.save(connection, [SavedPlan(ONE, PLAN, 1)], [given(), given(system="support"), given(attempt=2)])
-        await store.save(connection, [], [])
+        await store.save(connection, [SavedPlan(ONE, PLAN, 1)])
+        await store.save(connection, [])
         one, two = await store.lock_cases(connection, [TWO, ONE])
     assert (one.plan, one.plan_version, two.plan) == (PLAN, 1, None)
 
 
-async def test_a_task_is_given_once(pool: Pool) -> None:
+async def test_who_waits_is_found_by_whom_they_wait_for_until_that_is_collected(pool: Pool) -> None:
     async with pool.acquire() as connection:
         await store.open_requests(connection, [request()])
-        await store.save(connection, [], [given()])
-        with pytest.raises(asyncpg.UniqueViolationError):
-            await store.save(connection, [], [given()])
-        with pytest.raises(asyncpg.ForeignKeyViolationError):
-            await store.save(connection, [], [given(TWO)])
+        await store.wait(connection, [(ONE, TWO), (ONE, TWO)], NOW)
+        (case,) = await store.lock_cases(connection, [ONE])
+        assert case.waits == (False,)
+        assert await store.waiting_for(connection, [TWO]) == {ONE}
+        await store.collect(connection, [TWO])
+        (case,) = await store.lock_cases(connection, [ONE])
+        assert case.waits == ()
+        assert await store.waiting_for(connection, [TWO]) == set()
+
+
+async def test_in_a_circle_the_lowest_goes_first(pool: Pool) -> None:
+    three = UUID(int=3)
+    async with pool.acquire() as connection:
+        await store.open_requests(connection, [request(), request(TWO), request(three)])
+        await store.wait(connection, [(ONE, TWO), (TWO, three), (three, ONE)], NOW)
+        cases = await store.lock_cases(connection, [ONE, TWO, three])
+    assert [len(case.waits) for case in cases] == [0, 1, 1]
+
+
+async def test_one_nobody_hears_of_is_missed_once_until_it_comes(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await store.open_requests(connection, [request(), request(UUID(int=3))])
+        await store.wait(connection, [(ONE, TWO), (UUID(int=3), ONE)], NOW)
+        assert await store.miss(connection, NOW) == set()
+        assert await store.miss(connection, NOW + timedelta(seconds=1)) == {ONE}  # the other one's is known
+        assert await store.miss(connection, NOW + timedelta(seconds=1)) == set()
+        (case,) = await store.lock_cases(connection, [ONE])
+        assert case.waits == (True,)
+        await store.hear_of(connection, {TWO: False})
+        assert await store.waiting_for(connection, [TWO]) == {ONE}
+        (case,) = await store.lock_cases(connection, [ONE])
+        assert case.waits == (False,)
+
+
+async def test_copies_of_the_same_person_are_waited_for_if_they_came_before(pool: Pool) -> None:
+    ana, ben = b"a" * 32, b"b" * 32
+    erasure = UUID(int=9)
+    async with pool.acquire() as connection:
+        await store.open_requests(connection, [request(erasure)])
+        copies = [
+            PersonKey(ana, UUID(int=2), NOW),
+            PersonKey(ben, UUID(int=3), NOW),
+            PersonKey(ana, UUID(int=4), NOW + timedelta(seconds=1)),
+            PersonKey(ana, UUID(int=5), NOW - timedelta(days=1)),
+        ]
+        await store.remember_people(connection, copies)
+        await store.collect(connection, [UUID(int=5)])
+        await store.wait_for_copies(connection, [PersonKey(ana, erasure, NOW)], NOW)
+        rows = await connection.fetch("SELECT waits_for FROM waits WHERE request_id = $1", erasure)
+    assert [row["waits_for"] for row in rows] == [UUID(int=2)]
+
+
+async def test_the_one_or_the_other_sees_that_it_may_go_on(pool: Pool) -> None:
+    """No lost wake-up between a request that begins to wait and the end of what it waits for."""
+    for number in range(20):
+        waiting, first = UUID(int=100 + number), UUID(int=200 + number)
+        await in_transaction(
+            pool, lambda connection, waiting=waiting: store.open_requests(connection, [request(waiting)])
+        )
+        both = asyncio.Barrier(2)
+        begin, end = functools.partial(begins, waiting, first, both), functools.partial(ends, first, both)
+        assert any(await asyncio.gather(in_transaction(pool, begin), in_transaction(pool, end)))
+
+
+async def begins(waiting: UUID, first: UUID, both: asyncio.Barrier, connection: Connection) -> bool:
+    await store.wait(connection, [(waiting, first)], NOW)
+    await both.wait()
+    (case,) = await store.lock_cases(connection, [waiting])
+    return case.waits == ()
+
+
+async def ends(first: UUID, both: asyncio.Barrier, connection: Connection) -> bool:
+    await both.wait()
+    await store.collect(connection, [first])
+    cases = await store.lock_cases(connection, await store.waiting_for(connection, [first]))
+    return [case.waits for case in cases] == [()]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +153,8 @@ async def test_a_task_is_given_once(pool: Pool) -> None:
         "INSERT INTO requests (request_id, plan, plan_version) VALUES (gen_random_uuid(), '{}', 1)",
         "INSERT INTO requests (request_id, plan_version) VALUES (gen_random_uuid(), 1)",
         "INSERT INTO findings VALUES (gen_random_uuid(), '{}', 'sealed')",
+        "INSERT INTO waits SELECT id, id, now() FROM gen_random_uuid() AS id",
+        "INSERT INTO people VALUES ('ana@example.org', gen_random_uuid(), now())",
     ],
 )
 async def test_impossible_states_cannot_be_stored(pool: Pool, statement: str) -> None:
@@ -146,9 +218,24 @@ async def test_hot_statements_use_indexes(pool: Pool) -> None:
             SELECT gen_random_uuid(), 'erasure', 'eu-gdpr', now(), now(), repeat('s', 900)
             FROM generate_series(1, 50000);
             INSERT INTO findings SELECT request_id, '{billing}', repeat('s', 600) FROM requests;
+            INSERT INTO additions SELECT request_id, gen_random_uuid(), repeat('s', 600) FROM requests;
+            INSERT INTO orders SELECT request_id, gen_random_uuid(), '{billing}', null, '{}' FROM requests;
+            INSERT INTO waits SELECT request_id, gen_random_uuid(), now() FROM requests;
+            INSERT INTO people SELECT sha256(request_id::text::bytea), request_id, now() FROM requests;
             ANALYZE;
             """
         )
-        for name, wanted in (("lock", {"requests_pkey"}), ("findings", {"findings_pkey"})):
-            nodes = await explain(connection, store._SQL[name], ids)
-            assert (name, scanned(nodes), indexes(nodes)) == (name, set(), wanted)
+        hashes = [bytes(32)] * 50
+        for name, arguments in (
+            ("lock", (ids,)),
+            ("facts", (ids,)),
+            ("end_waits", (ids,)),
+            ("waiting", (ids,)),
+            ("remember", (ids,)),
+            ("forget_people", (ids,)),
+            ("wait_for_copies", (ids[:50], hashes, [NOW] * 50, NOW)),
+            ("miss", (NOW,)),
+        ):
+            nodes = await explain(connection, store._SQL[name], *arguments)
+            assert (name, scanned(nodes)) == (name, set())
+            assert indexes(nodes), name

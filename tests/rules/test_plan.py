@@ -9,18 +9,8 @@ from pydantic import TypeAdapter
 from habeas.contracts.submission import Identity
 from habeas.contracts.task import ScopeItem
 from habeas.contracts.vocabulary import Action, Instruction, LegalBasis, Right, SystemState
-from services.fanout.domain import (
-    ACTIONS,
-    Asked,
-    Assignment,
-    NotReached,
-    Plan,
-    Reason,
-    RightNotPlannedError,
-    Waiting,
-    identities_for,
-    make_plan,
-)
+from services.fanout.domain import ACTIONS, RightNotPlannedError, identities_for, make_plan
+from services.fanout.plan import Asked, Assignment, Facts, NotConcerned, Plan, Reason, Waiting
 from shared.law.errors import UnknownRegulationError
 from shared.law.regime import regime
 from shared.registry import Registry, load_registry
@@ -37,7 +27,9 @@ def ale() -> Registry:
 
 
 def planned(registry: Registry, right: Right, *identity_types: str, due_at: datetime = DUE_AT) -> Plan:
-    return make_plan(registry, right, "eu-gdpr", set(identity_types), received_at=RECEIVED_AT, due_at=due_at)
+    return make_plan(
+        registry, right, "eu-gdpr", Facts(frozenset(identity_types)), received_at=RECEIVED_AT, due_at=due_at
+    )
 
 
 @pytest.mark.parametrize("right", [Right.ACCESS, Right.ERASURE])
@@ -123,7 +115,7 @@ def test_portability_leaves_out_what_it_does_not_reach(ale: Registry) -> None:
             "fraud_signals": "other_legal_basis",
         },
     }
-    assert plan["payments"] == NotReached("payments", plan["payments"].left_out)
+    assert plan["payments"] == NotConcerned("payments", plan["payments"].left_out)
     assert plan["payments"].reason is Reason.RIGHT_DOES_NOT_REACH
     invoices = plan.asked[0].assignment.scope[1]
     assert (invoices.category, invoices.basis) == ("invoices", LegalBasis.CONTRACT)
@@ -138,7 +130,7 @@ def test_a_system_beyond_reach_only_locates_where_another_needs_it(ale: Registry
     analytics = ale.systems["analytics"].model_copy(update={"needs": frozenset({"email"})})
     without_payments = {"billing": ale.systems["billing"], "support": ale.systems["support"], "analytics": analytics}
     alone = planned(ale.model_copy(update={"systems": without_payments}), Right.OBJECTION, "email")
-    assert isinstance(alone["billing"], NotReached)
+    assert isinstance(alone["billing"], NotConcerned)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +175,7 @@ def test_what_cannot_be_planned_is_refused(ale: Registry) -> None:
     with pytest.raises(RightNotPlannedError, match="plans are made for access"):
         planned(ale, Right.UNCLASSIFIED, "email")
     with pytest.raises(UnknownRegulationError):
-        make_plan(ale, Right.ACCESS, "ccpa", {"email"}, received_at=RECEIVED_AT, due_at=DUE_AT)
+        make_plan(ale, Right.ACCESS, "ccpa", Facts(frozenset({"email"})), received_at=RECEIVED_AT, due_at=DUE_AT)
 
 
 @pytest.mark.parametrize("right", list(ACTIONS))

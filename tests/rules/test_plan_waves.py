@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from habeas.contracts.task import ScopeItem
 from habeas.contracts.vocabulary import Action, LegalBasis, Right, SystemState
-from services.fanout.domain import Asked, Assignment, Facts, NotFound, Plan, Reason, Waiting, advance, apply, make_plan
+from services.fanout.domain import advance, apply, make_plan
+from services.fanout.plan import Asked, Assignment, Facts, NotFound, Plan, Reason, Waiting
 from shared.registry import Registry, load_registry
 
 RECEIVED_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -24,7 +25,9 @@ def ale() -> Registry:
 
 
 def by_email(registry: Registry) -> Plan:
-    return make_plan(registry, Right.ACCESS, "eu-gdpr", {"email"}, received_at=RECEIVED_AT, due_at=DUE_AT)
+    return make_plan(
+        registry, Right.ACCESS, "eu-gdpr", Facts(frozenset({"email"})), received_at=RECEIVED_AT, due_at=DUE_AT
+    )
 
 
 def facts(*known: str, finished: tuple[str, ...] = ()) -> Facts:
@@ -67,7 +70,7 @@ def test_a_finding_that_comes_late_still_asks(ale: Registry) -> None:
     assert isinstance(given_up["analytics"], NotFound)
     (late,) = advance(given_up, facts("account_id", finished=("billing",)))
     assert isinstance(late, Asked)
-    assert late == Asked("analytics", given_up["analytics"].assignment)
+    assert late == Asked("analytics", given_up["analytics"].assignment, given=(Action.ACCESS,))
 
 
 def test_a_waiting_system_waits_on_one_that_waits_itself() -> None:
@@ -94,7 +97,7 @@ def work(needs: set[str], provides: set[str]) -> Assignment:
 
 
 def asked(system: str, needs: set[str], provides: set[str]) -> Asked:
-    return Asked(system, work(needs, provides))
+    return Asked(system, work(needs, provides), given=(Action.ACCESS,))
 
 
 def waiting(system: str, needs: set[str], provides: set[str]) -> Waiting:
