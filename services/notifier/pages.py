@@ -24,11 +24,12 @@ from obstore.store import ObjectStore
 from habeas.contracts.artifacts import ArtifactError, open_artifact_stream, plain_bytes
 from services.notifier import store
 from services.notifier.domain import Mail, NotifierError, token_digest
+from services.notifier.mails.view import audience_of
 from services.notifier.mails.words import load_languages, size
 from services.notifier.store import StoredAnswer
 from shared.clock import Clock
 from shared.database import Pool
-from shared.events import AnswerObject
+from shared.events import AnswerObject, Audience
 from shared.registry import Registry
 
 _log = structlog.get_logger(__name__)
@@ -117,6 +118,8 @@ class AnswerPages:
             return self._apology(found)
         zone = self._registry.controller.time_zone
         page = self._page.render(
+            right=found.mail.notice.right,
+            for_another=audience_of(found.mail) is Audience.REPRESENTATIVE,
             reference=found.mail.notice.reference,
             until=self._words.date(found.answer.expires_at.astimezone(zone).date()),
             size=size(found.answer.bytes),
@@ -181,7 +184,9 @@ class AnswerPages:
         ) as error:  # a key that is gone or a row that cannot be read: the person can do nothing about it
             _log.error("answer_unreadable", request_id=str(stored.request_id), error=type(error).__name__)
             return _Unreadable()
-        return _Answer(mail, mail.personal.answer) if mail.personal.answer else _Gone()
+        if mail.personal.answer is None or audience_of(mail) is Audience.BYSTANDER:
+            return _Gone()
+        return _Answer(mail, mail.personal.answer)
 
     async def _fetch(self, answer: AnswerObject) -> tuple[int, AsyncGenerator[bytes]]:
         try:

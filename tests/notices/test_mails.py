@@ -5,9 +5,7 @@ import email.policy
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from email.message import EmailMessage
 from functools import cache
-from html.parser import HTMLParser
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +20,7 @@ from services.notifier.mails.mime import UnsafeHeaderError, header
 from services.notifier.mails.render import fill
 from shared.events import Notice, Recipient, StatementItem, SystemNote
 from shared.registry import load_registry
+from tests.notices.reading import Page, parsed, part, words
 from tests.notices.samples import LINK, NOW, REQUEST, ROOT, mail
 
 KEPT_INVOICES = StatementItem(
@@ -105,54 +104,6 @@ def _renderer() -> MailRenderer:
 @pytest.fixture(scope="module")
 def renderer() -> MailRenderer:
     return _renderer()
-
-
-def parsed(raw: bytes) -> EmailMessage:
-    message = email.message_from_bytes(raw, policy=email.policy.default)
-    assert isinstance(message, EmailMessage)
-    assert not message.defects
-    return message
-
-
-def part(message: EmailMessage, kind: str) -> str:
-    body = message.get_body((kind,))
-    assert body is not None
-    return str(body.get_content())
-
-
-class Page(HTMLParser):
-    """What a reader sees, and everything that would be fetched or run."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.text: list[str] = []
-        self.links: list[str] = []
-        self.tags: list[str] = []
-        self.loads: list[str] = []
-        self.open: list[str] = []
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        if tag not in {"meta", "br"}:
-            self.open.append(tag)
-        for name, value in attrs:
-            if name == "href":
-                self.links.append(value or "")
-            if name in {"src", "background", "srcset", "poster"} or "url(" in (value or ""):
-                self.loads.append(f"{tag} {name}")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag, f"</{tag}> closes nothing"
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.text.append(data)
-
-
-def words(text: str) -> str:
-    return " ".join(text.split())
 
 
 @pytest.mark.parametrize("name", MAILS)

@@ -12,13 +12,15 @@ from markupsafe import Markup
 
 from services.notifier.domain import AddressError, Mail, UnknownNoticeError
 from services.notifier.mails.mime import alternative, header
-from services.notifier.mails.view import view
+from services.notifier.mails.view import audience_of, bystander_view, letter_of, shown_notice, subject_of, view
 from services.notifier.mails.words import Words, load_languages
-from shared.events import Recipient
+from shared.events import Audience, Recipient
 from shared.registry import Registry
 
 _FOLDER: Final = Path(__file__).parent
 _WIDTH: Final = 72
+_BETWEEN: Final = 3  # the space before a word, and what breaks a command after it
+_WITH_OPTION: Final = re.compile(r"--\S+(?: (?!--)\S+)?|\S+")
 _BLANK_LINES: Final = re.compile(r"\n{3,}")
 _ADDRESS: Final = re.compile(r"[^@\s<>()\[\],;:\\\"]{1,64}@[^@\s<>()\[\],;:\\\"]{1,255}")
 
@@ -70,17 +72,18 @@ class MailRenderer:
     def render(self, mail: Mail, at: datetime) -> bytes:
         """The whole message, CRLF line ends. `at` becomes its Date; all else depends on the notice alone, so that a
         repeat is recognisable. Raises `AddressError`, `UnknownNoticeError`."""
-        notice = mail.notice
-        words = self._words(mail.personal.language)
-        letter = self._letters.get((words.language, notice.notice))
+        notice, shown, name = mail.notice, shown_notice(mail), letter_of(mail)
+        words = self._words(mail.personal.language).to(audience_of(mail))
+        letter = self._letters.get((words.language, name))
         if letter is None:
             raise UnknownNoticeError(notice.notice, words.language)
         address = self.address(mail)
-        subject = words.tables["subject"][notice.notice].format(reference=notice.reference)
-        seen = view(mail, self._registry, words)
+        subject = words.of("subject", subject_of(mail), reference=notice.reference)
+        is_bystander = audience_of(mail) is Audience.BYSTANDER
+        seen = (bystander_view if is_bystander else view)(mail, self._registry, words)
         shared = {"words": words.tables, "language": words.language, "subject": subject}
         body = Markup(letter.html.render(mail=seen))  # noqa: S704 - our own template has escaped it
-        identity = f"{notice.notice}.{notice.recipient}.{notice.ordinal}.{notice.request_id}"
+        identity = f"{shown}.{notice.recipient}.{notice.ordinal}.{notice.request_id}"
         return alternative(
             (
                 header("From", self._sender),
@@ -89,7 +92,7 @@ class MailRenderer:
                 header("Date", format_datetime(at)),
                 header("Message-ID", f"<{identity}@{self._domain}>"),
                 header("X-Habeas-Request", str(notice.request_id)),
-                header("X-Habeas-Notice", notice.notice),
+                header("X-Habeas-Notice", shown),
                 header("Auto-Submitted", "auto-generated"),
                 header("X-Auto-Response-Suppress", "All"),
             ),
@@ -122,6 +125,7 @@ def _environment(blocks: str, *, autoescape: bool) -> Environment:
         auto_reload=False,
     )
     environment.filters["fill"] = fill
+    environment.filters["shell"] = shell
     environment.globals["b"] = environment.get_template(f"layout/{blocks}.jinja").module
     return environment
 
@@ -137,3 +141,15 @@ def fill(text: str, indent: str = "") -> str:
         line += word + " "
     lines.append(line.rstrip())
     return "\n".join(lines)
+
+
+def shell(command: str) -> str:
+    """A command as a shell takes it, in lines that fit: a broken one goes on after a backslash. An option is not parted
+    from its value."""
+    lines, line = [], "   "
+    for words in _WITH_OPTION.findall(command):
+        if line.strip() and len(line) + len(words) + _BETWEEN > _WIDTH:
+            lines.append(line + " \\")
+            line = "     "
+        line += f" {words}"
+    return "\n".join((*lines, line))

@@ -1,55 +1,75 @@
 """What a letter's template sees: a notice in words. Nothing that is not here can get into a mail."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Final
 
 from habeas.contracts.status import StatusReason
-from habeas.contracts.vocabulary import Did, Right
+from habeas.contracts.vocabulary import Right
 from services.notifier.domain import Mail
+from services.notifier.mails.privacy_team import RIGHTS, Step, brief
+from services.notifier.mails.statement import Clerk, Entry, reason_ground
 from services.notifier.mails.words import Words, size
-from shared.events import StatementItem, SystemNote
-from shared.law.errors import LawError
-from shared.law.grounds import Ground, ground
-from shared.registry import Authority, Category, Registry
+from shared.events import Audience, Notice, Recipient
+from shared.registry import Authority, Registry
 
-_LEFT: Final = frozenset({Did.RETAINED, Did.WITHHELD})
-_COPIES: Final = frozenset({Right.ACCESS, Right.PORTABILITY})
 _LONGEST_NAME: Final = 80
 _NOT_IN_NAMES: Final = frozenset('/:@<>[]{}|\\"')
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of a statement."""
+class BystanderView:
+    """All that somebody who reported may read: the same whatever was found or done."""
 
-    title: str
-    did: str
-    until: str | None = None
-    why: str | None = None
-    article: str | None = None
+    reference: str
+    received_on: str
 
 
 @dataclass(frozen=True, slots=True)
 class MailView:
     reference: str
     name: str | None = field(repr=False)
+    for_another: bool
+    """Whether the reader acts for the person whose data it is."""
+    them: str
+    they_live: str
     right: str
     asked: str
-    is_copy: bool
+    next: str
+    did: str
+    did_in_part: str
+    fetch: str
+    holds: str
+    leaves: str
+    afterwards: str
+    taken_back: str
+    copy: str
+    copy_title: str
+    copy_button: str
+    in_triage: bool
+    first_look: str
+    """Why a person looks at it first, as the requester is told; may be empty."""
     regulation: str | None
     jurisdiction: str | None
     received_on: str
     due_on: str | None
     due_rule: str | None
     done: tuple[Entry, ...]
-    kept: tuple[Entry, ...]
+    left: tuple[Entry, ...]
+    told: tuple[Entry, ...]
+    suppressed: bool
+    keeps: bool
+    not_covered: tuple[Entry, ...]
+    elsewhere: tuple[Entry, ...]
     ended: tuple[Entry, ...]
     systems: tuple[tuple[str, str], ...]
     reason: str
     reason_code: str | None
     reason_article: str | None
+    why: str
+    """Why the privacy team must look."""
+    steps: tuple[Step, ...]
+    right_to_choose: bool
+    rights: tuple[str, ...]
     link: str | None = field(repr=False)
     link_until: str | None
     size: str | None
@@ -58,40 +78,73 @@ class MailView:
     court: str
 
 
+def audience_of(mail: Mail) -> Audience:
+    """As whom the reader is written to. A word that is new to us means the one who may be told least."""
+    if mail.notice.recipient is Recipient.DPO:
+        return Audience.PERSON
+    audience = mail.personal.audience
+    return audience if isinstance(audience, Audience) else Audience.BYSTANDER
+
+
+def bystander_view(mail: Mail, registry: Registry, words: Words) -> BystanderView:
+    received = mail.notice.received_at.astimezone(registry.controller.time_zone)
+    return BystanderView(mail.notice.reference, words.date(received.date()))
+
+
 def view(mail: Mail, registry: Registry, words: Words) -> MailView:
+    """For everybody but bystanders. `words` are those for the mail's audience."""
     notice, personal = mail.notice, mail.personal
     zone = registry.controller.time_zone
-    found = _reason(notice.reason)
+    for_another = audience_of(mail) is Audience.REPRESENTATIVE
+    right = str(notice.right)
+    clerk = Clerk(right, registry, words)
+    statement = clerk.statement(personal.statement)
+    reason = reason_ground(notice.reason)
     authority = registry.authority_for(notice.jurisdiction)
     answer = personal.answer if mail.link else None
-    stated = {item.system for item in personal.statement}
-    is_copy = notice.right in _COPIES
-    entries = [
-        (_is_left(items[0], is_copy=is_copy), _entry(items, registry, words, is_copy=is_copy))
-        for items in _alike(personal.statement)
-    ]
+    orders = brief(notice, personal.systems, words)
     return MailView(
         reference=notice.reference,
         name=_safe_name(personal.name),
-        right=words.of("right", notice.right),
-        asked=words.of("asked", notice.right),
-        is_copy=is_copy,
+        for_another=for_another,
+        them=words.reader["them"],
+        they_live=words.reader["they_live"],
+        right=words.of("right", right),
+        asked=words.of("asked_for_another" if for_another else "asked", right),
+        next=words.of("next", right),
+        did=words.of("done", right),
+        did_in_part=words.of("done_in_part", right),
+        fetch=words.of("fetch", right),
+        holds=words.of("holds", right),
+        leaves=words.of("leaves", right),
+        afterwards=words.of("afterwards", right),
+        taken_back=words.of("taken_back", right),
+        copy=words.of("copy_for_another" if for_another else "copy", right),
+        copy_title=words.of("copy_title", right),
+        copy_button=words.of("copy_button", right),
+        in_triage=_in_triage(right, notice.reason, words),
+        first_look=words.of("first_look", notice.reason.code if notice.reason else "other"),
         regulation=notice.regulation,
         jurisdiction=notice.jurisdiction,
         received_on=words.date(notice.received_at.astimezone(zone).date()),
         due_on=words.date(notice.due.on) if notice.due else None,
         due_rule=notice.due.rule if notice.due else None,
-        done=tuple(entry for left, entry in entries if not left),
-        kept=tuple(entry for left, entry in entries if left),
-        ended=tuple(
-            Entry(_system_title(note.system, registry), words.of("ended", _end(note)))
-            for note in personal.systems
-            if note.system not in stated
-        ),
-        systems=tuple((_system_title(note.system, registry), _progress(note, words)) for note in personal.systems),
-        reason=found.sentence if found else words.of("reason", "other"),
+        done=statement.done,
+        left=statement.left,
+        told=statement.told,
+        suppressed=statement.suppressed,
+        keeps=statement.keeps,
+        not_covered=tuple(clerk.not_covered(personal.not_covered)),
+        elsewhere=tuple(clerk.elsewhere(personal.elsewhere)),
+        ended=tuple(clerk.ended(personal)),
+        systems=tuple((clerk.system(note.system), clerk.progress(note)) for note in personal.systems),
+        reason=reason.sentence if reason else words.of("reason", "other"),
         reason_code=notice.reason.code if notice.reason else None,
-        reason_article=found.article if found else None,
+        reason_article=reason.article if reason else None,
+        why=orders.why,
+        steps=orders.steps,
+        right_to_choose=orders.right_to_choose,
+        rights=RIGHTS,
         link=mail.link,
         link_until=words.date(answer.expires_at.astimezone(zone).date()) if answer else None,
         size=size(answer.bytes) if answer else None,
@@ -101,79 +154,31 @@ def view(mail: Mail, registry: Registry, words: Words) -> MailView:
     )
 
 
-def _alike(statement: Sequence[StatementItem]) -> list[list[StatementItem]]:
-    """Items that differ only in their number and date, together: six invoices of six years are one line to a reader."""
-    groups: dict[tuple[str, str, str, str | None], list[StatementItem]] = {}
-    for item in statement:
-        groups.setdefault((item.system, item.category, item.did, item.ground), []).append(item)
-    return list(groups.values())
+def letter_of(mail: Mail) -> str:
+    """The name of the letter. All that a bystander gets after the acknowledgement is one and the same letter."""
+    if audience_of(mail) is Audience.BYSTANDER:
+        return f"bystander_{shown_notice(mail)}"
+    return str(mail.notice.notice)
 
 
-def _entry(items: Sequence[StatementItem], registry: Registry, words: Words, *, is_copy: bool) -> Entry:
-    item, count = items[0], sum(each.count for each in items)
-    category = registry.category(item.system, item.category)
-    at_erasure = category.at_erasure if category else None
-    fallback = at_erasure if item.did == Did.RETAINED else None
-    code = item.ground or (fallback.ground if fallback else None)
-    found = _ground(code)
-    why = found.sentence if found else None
-    if code and not found:
-        why = words.tables["reason"]["unknown_ground"].format(code=code)
-    days = sorted(each.until for each in items if each.until)
-    if not days and fallback and fallback.until:
-        why = " ".join(filter(None, (why, words.tables["until"]["rule"].format(rule=fallback.until))))
-    did = words.of("did", "redacted_in_place" if item.did == Did.REDACTED and not is_copy else item.did)
-    return Entry(
-        title=_title(category, item.category),
-        did=f"{words.records(count)} {did}" if count else did,
-        until=_until(days, words),
-        why=why,
-        article=found.article if found else None,
-    )
+def subject_of(mail: Mail) -> str:
+    """The name of the subject line."""
+    letter = letter_of(mail)
+    return "nothing_covered" if letter == Notice.NOTHING_HELD and mail.personal.not_covered else letter
 
 
-def _title(category: Category | None, code: str) -> str:
-    """The title's head: what exactly the category holds after the colon is for the policy and the copy."""
-    return category.title.partition(": ")[0] if category else code.replace("_", " ").capitalize()
+def shown_notice(mail: Mail) -> str:
+    """The notice as the mail's headers name it. To a bystander they say no more than the letter: not that nothing was
+    held, and not that something was kept."""
+    if audience_of(mail) is not Audience.BYSTANDER or mail.notice.notice == Notice.ACKNOWLEDGED:
+        return str(mail.notice.notice)
+    return str(Notice.COMPLETED)
 
 
-def _until(days: Sequence[date], words: Words) -> str | None:
-    if not days:
-        return None
-    form: str = words.tables["until"]["date" if days[0] == days[-1] else "dates"]
-    return form.format(date=words.date(days[-1]), first=words.date(days[0]))
-
-
-def _is_left(item: StatementItem, *, is_copy: bool) -> bool:
-    """Whether something asked for was not done: it needs its reason (GDPR Art. 12(4)). To blacken a record leaves
-    something out of a copy; in an erasure it is the erasing."""
-    if item.did == Did.REDACTED:
-        return is_copy
-    return item.did in _LEFT or (item.did == Did.RESTRICTED and item.ground is not None)
-
-
-def _end(note: SystemNote) -> str:
-    return note.reason or note.outcome or "other"
-
-
-def _progress(note: SystemNote, words: Words) -> str:
-    state = words.tables["state"].get(note.state, note.state)
-    return ", ".join(filter(None, (state, note.outcome, note.reason)))
-
-
-def _reason(reason: StatusReason | None) -> Ground | None:
-    return (_ground(reason.ground) or _ground(reason.code)) if reason else None
-
-
-def _ground(code: str | None) -> Ground | None:
-    try:
-        return ground(code) if code else None
-    except LawError:
-        return None
-
-
-def _system_title(system: str, registry: Registry) -> str:
-    return registry.systems[system].title if system in registry.systems else system
+def _in_triage(right: str, reason: StatusReason | None, words: Words) -> bool:
+    """Whether a person of the privacy team decides first how the request goes on."""
+    known = words.tables["first_look"].keys() - {"other"}
+    return right == Right.UNCLASSIFIED or (reason is not None and reason.code in known)
 
 
 def _safe_name(name: str | None) -> str | None:

@@ -2,10 +2,12 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from shared.events import Audience
 
 _FOLDER = Path(__file__).parent
 
@@ -14,26 +16,40 @@ _FOLDER = Path(__file__).parent
 class Words:
     language: str
     tables: Mapping[str, Any]
+    reader: Mapping[str, str] = field(default_factory=dict)
+    """What phrases say in place of {their} and its like: whose data it is, as the reader knows it."""
 
-    def of(self, table: str, word: str) -> str:
+    def to(self, audience: Audience) -> Self:
+        """The same words for another reader. A bystander's letters hold no phrase that speaks of the person."""
+        readers: Mapping[str, Mapping[str, str]] = self.tables["audience"]
+        return replace(self, reader=readers.get(audience, readers[Audience.PERSON]))
+
+    def of(self, table: str, word: str, **members: str) -> str:
         """The phrase for a word of the contract; that for `other` where the word is new (enums are open)."""
         phrases: Mapping[str, str] = self.tables[table]
-        return phrases.get(word, phrases["other"])
+        return (phrases.get(word) or phrases["other"]).format(**self.reader, **members)
 
     def date(self, day: date) -> str:
         return str(self.tables["date"]).format(day=day.day, month=self.tables["months"][day.month - 1], year=day.year)
 
-    def records(self, count: int) -> str:
-        table: Mapping[str, str] = self.tables["records"]
-        return table["one" if count == 1 else "many"].format(count=count)
+    def count(self, table: str, count: int) -> str:
+        phrases: Mapping[str, str] = self.tables[table]
+        return phrases["one" if count == 1 else "many"].format(count=count)
 
 
 def load_languages() -> dict[str, Words]:
-    """Every folder that has a `words.toml` is a language."""
+    """Every folder that has a `words.toml` is a language; its other TOML files hold further tables."""
     return {
-        file.parent.name: Words(file.parent.name, tomllib.loads(file.read_text(encoding="utf-8")))
-        for file in sorted(_FOLDER.glob("*/words.toml"))
+        folder.name: Words(folder.name, _tables(folder)).to(Audience.PERSON)
+        for folder in sorted(file.parent for file in _FOLDER.glob("*/words.toml"))
     }
+
+
+def _tables(folder: Path) -> dict[str, Any]:
+    tables: dict[str, Any] = {}
+    for file in sorted(folder.glob("*.toml")):
+        tables |= tomllib.loads(file.read_text(encoding="utf-8"))
+    return tables
 
 
 def size(count: int) -> str:

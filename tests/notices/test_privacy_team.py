@@ -1,0 +1,117 @@
+"""What the privacy team reads: one sentence on why, and commands that can be run as they stand."""
+
+import re
+import shlex
+from itertools import pairwise
+from typing import Final
+
+import pytest
+
+from habeas.contracts.status import StatusReason
+from services.notifier.domain import Mail
+from services.notifier.mails import MailRenderer
+from services.notifier.mails.privacy_team import RIGHTS
+from shared.events import SystemNote
+from shared.law.grounds import GROUNDS
+from shared.registry import Registry
+from tests.notices.reading import both_forms, parsed, part
+from tests.notices.samples import NOW, mail
+
+R: Final = "HB-7K3M-Q2P9"
+FAILED: Final = (
+    SystemNote(system="billing", state="finished", outcome="failed", reason="store_unreachable"),
+    SystemNote(system="support", state="finished", outcome="completed"),
+    SystemNote(system="payments", state="finished", outcome="unsupported"),
+    SystemNote(system="analytics", state="asked"),
+)
+TRIAGE: Final = {
+    "right_not_classified": ("not clear which right", f"habeas classify {R} --right RIGHT --reason read_by_person"),
+    "right_not_automated": ("people carry out", f"habeas refuse {R} --ground unfounded_or_excessive"),
+    "regulation_unknown": ("No law is configured", f"habeas classify {R} --right erasure --regulation eu-gdpr"),
+    "acts_for_another": (
+        "acts for the person",
+        f"habeas classify {R} --right erasure --authorised --reason authority_checked",
+        f"habeas refuse {R} --ground identity_not_established",
+    ),
+    "child_reported": (
+        "Nobody asks the child",
+        f"habeas classify {R} --right erasure --authorised --reason child_reported",
+    ),
+    "scope_unknown": ("that the registry does not know", f"habeas classify {R} --right erasure"),
+    "corrections_missing": ("asks for a correction", "Ask the person through the portal", f"habeas classify {R}"),
+    "of_tomorrow": ("is not clear", f"habeas classify {R}"),
+}
+REVIEW: Final = {
+    "system_failed": (
+        "A system could not do its part",
+        f"habeas retry {R} billing",
+        f"habeas retry {R} payments",
+        f"habeas release {R}",
+    ),
+    "notice_bounced": ("could not be delivered", "Reach the requester another way"),
+    "no_address": ("no address", "Reach the requester another way"),
+    "objection_to_weigh": ("a person must weigh it", f"habeas weigh {R} --uphold", f"habeas weigh {R} --override"),
+    "predecessor_missing": ("comes after another request", f"habeas release {R}"),
+    "of_tomorrow": ("needs a person",),
+}
+
+
+@pytest.fixture(scope="module")
+def renderer(registry: Registry) -> MailRenderer:
+    return MailRenderer(registry)
+
+
+def told(notice: str, code: str) -> Mail:
+    right = "unclassified" if code == "right_not_classified" else "erasure"
+    person = {"email": None, "name": None, "systems": FAILED if notice == "dpo_review" else ()}
+    return mail(notice, right=right, reason=StatusReason(code=code), person=person)
+
+
+CASES: Final = [("dpo_triage", code) for code in TRIAGE] + [("dpo_review", code) for code in REVIEW]
+
+
+def commands(text: str) -> list[list[str]]:
+    """As a shell reads them when they are pasted."""
+    joined = re.sub(r" \\\n\s*", " ", "\n".join(text.splitlines()))
+    return [shlex.split(line) for line in joined.splitlines() if line.startswith("    habeas ")]
+
+
+@pytest.mark.parametrize(("notice", "code"), CASES)
+def test_each_reason_has_its_sentence_and_its_commands(renderer: MailRenderer, notice: str, code: str) -> None:
+    sent = told(notice, code)
+    text = part(parsed(renderer.render(sent, NOW)), "plain")
+    _, page = both_forms(renderer, sent)
+    for phrase in ("2 April 2026", f"habeas status {R}", *(TRIAGE if notice == "dpo_triage" else REVIEW)[code]):
+        assert phrase in page
+        if phrase.startswith("habeas"):
+            begun = shlex.split(phrase)
+            assert any(command[: len(begun)] == begun for command in commands(text))
+        else:
+            assert phrase in " ".join(text.split())
+    assert code in page
+    assert max(map(len, text.splitlines())) <= 72
+
+
+@pytest.mark.parametrize(("notice", "code"), CASES)
+def test_no_command_names_what_does_not_exist(renderer: MailRenderer, notice: str, code: str) -> None:
+    given = commands(part(parsed(renderer.render(told(notice, code), NOW)), "plain"))
+    assert given[0] == ["habeas", "status", R]
+    assert len({tuple(command) for command in given}) == len(given)
+    for _, verb, reference, *options in given:
+        assert verb in {"status", "classify", "refuse", "weigh", "retry", "release"}
+        assert reference == R
+        pairs = dict(pairwise(options))
+        assert pairs.get("--right", "access") in {*RIGHTS, "RIGHT"}
+        assert pairs.get("--ground", "nothing_held") in GROUNDS
+        assert "SYSTEM" not in options
+
+
+def test_rights_to_choose_from_are_named_where_a_command_leaves_it_open(renderer: MailRenderer) -> None:
+    for code, chosen in (("right_not_classified", True), ("acts_for_another", False)):
+        text, _ = both_forms(renderer, told("dpo_triage", code))
+        assert ("RIGHT is one of access, portability" in text) == chosen
+
+
+def test_a_failure_without_a_named_system_leaves_it_open(renderer: MailRenderer) -> None:
+    text, _ = both_forms(renderer, mail("dpo_review", reason=StatusReason(code="system_failed")))
+    assert f"habeas retry {R} SYSTEM" in text
