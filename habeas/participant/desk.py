@@ -9,7 +9,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop
 from habeas.contracts.result import TaskError
 from habeas.contracts.sealing import Keyring
 from habeas.contracts.task import TaskCancelled
-from habeas.contracts.vocabulary import TaskOutcome
+from habeas.contracts.vocabulary import Action, CorrectionOp, Instruction, TaskOutcome
 from habeas.participant.answers import Resource, Session, Store
 from habeas.participant.batch import Batch, Finished
 from habeas.participant.composing import Composer
@@ -96,8 +96,21 @@ class Desk(Generic[Resource]):
         function = self._actions.get(task.body.action)
         if function is None:
             return Answer(outcome=TaskOutcome.UNSUPPORTED, error=TaskError(code="action_unsupported"))
+        beyond = _beyond(task)
+        if beyond is not None:
+            return Answer(outcome=TaskOutcome.UNSUPPORTED, error=TaskError(code=beyond))
         memory: Memory = Intents(session, task, keyring) if self._store.remembers else Forgetful()
         return await function(_task(task, memory), session.resource)
+
+
+def _beyond(task: Assigned) -> str | None:
+    """The code of what is asked for in words of a later version: it is left undone rather than guessed."""
+    instructions = [item.instruction for item in task.body.scope if item.instruction is not None]
+    if task.body.action == Action.ERASE and not all(isinstance(word, Instruction) for word in instructions):
+        return "instruction_unsupported"
+    if not all(isinstance(correction.op, CorrectionOp) for correction in task.personal.details.corrections):
+        return "correction_unsupported"
+    return None
 
 
 def _task(task: Assigned, memory: Memory) -> Task:

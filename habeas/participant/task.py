@@ -80,7 +80,7 @@ class Answer:
     """`category.member` to a name people can read."""
     message: str | None = field(default=None, repr=False)
     outcome: TaskOutcome | None = None
-    """Left out, it is `nothing_held` without records and summary, else `completed`."""
+    """Left out, it is `nothing_held` without records and summary (and, for a locate, identities), else `completed`."""
     error: TaskError | None = None
 
     @classmethod
@@ -92,7 +92,8 @@ class Answer:
         summary = tuple(self.summary)
         if not summary and self.records:
             summary = _counted(self.records, Did.EXPORTED if action == Action.EXPORT else Did.DISCLOSED)
-        derived = TaskOutcome.COMPLETED if summary or self.records else TaskOutcome.NOTHING_HELD
+        held = summary or self.records or (action == Action.LOCATE and self.identities)
+        derived = TaskOutcome.COMPLETED if held else TaskOutcome.NOTHING_HELD
         return replace(self, summary=summary, outcome=self.outcome or derived)
 
 
