@@ -4,55 +4,26 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
-from random import Random
 from time import monotonic
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from aiohttp import web
 
 from habeas.participant import Journal, Participant, Tuning, Unavailable
 from systems import sample
 from systems.payments.app import access, erase, payments
 from systems.payments.client import Processor, processor
-from systems.payments.processor import application
 from tests.participant.toys import Died
 from tests.systems.clerk import Clerk, occurrences
+from tests.systems.company import Company
 
-KEY = "sk_demonstration"
 PLAIN, CLAIMED, SUSPECT = sample.person(30), sample.person(14), sample.person(24)
 
 
 def customer(someone: sample.Person) -> tuple[str, str]:
     return ("payment_customer_id", someone.payment_customer_id)
-
-
-class Company:
-    """The processor, listening; `async with`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.url = ""
-
-    async def __aenter__(self) -> "Company":
-        self.folder.mkdir(exist_ok=True)
-        self._runner = web.AppRunner(application(self.folder, KEY, Random(7)))
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
-        self.http = httpx.AsyncClient(base_url=self.url, headers={"Authorization": f"Bearer {KEY}"})
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.http.aclose()
-        await self._runner.cleanup()
-
-    async def behave(self, **how: float) -> None:
-        assert (await self.http.put("/behaviour", json=how)).status_code == 200
 
 
 @pytest.fixture(scope="module")
