@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from habeas.contracts.cloudevents import CloudEvent
 from habeas.contracts.errors import HabeasError
 from habeas.contracts.status import SubmissionError, SubmissionRejected
 
@@ -36,15 +37,18 @@ class DeniedError(PortalError):
 class NotConfirmedError(PortalError):
     """Kafka did not confirm a message in time. It may have arrived all the same.
 
-    To call again with the same request id and content is safe: the same content is the same request.
+    To publish `event` again is safe: with the same ce_id it is the same message. So is another `submit` with the same
+    request id and content: it is the same request.
     """
 
-    def __init__(self, request_id: UUID, seconds: float, cause: str) -> None:
+    def __init__(self, event: CloudEvent, seconds: float, cause: str) -> None:
         super().__init__(
-            f"Kafka has not confirmed the message about {request_id} within {seconds:g} s ({cause}): it may have "
-            "arrived or not, so call again with the same request_id, times and content"
+            f"Kafka has not confirmed the message about {event.subject} within {seconds:g} s ({cause}): it may have "
+            "arrived or not, so `publish` this error's `event` again, or submit anew with the same request_id, times "
+            "and content"
         )
-        self.request_id = request_id
+        self.event = event
+        self.request_id = event.subject
         self.cause = cause
 
 

@@ -68,11 +68,11 @@ class Publisher:
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
         except TimeoutError:
-            raise NotConfirmedError(event.subject, self._patience, cause) from None
+            raise NotConfirmedError(event, self._patience, cause) from None
         except PortalError as error:
             if isinstance(error, (DeniedError, ClosedError)):
                 raise
-            raise NotConfirmedError(event.subject, self._patience, str(error)) from None
+            raise NotConfirmedError(event, self._patience, str(error)) from None
 
     async def _send(
         self, producer: AIOKafkaProducer, key: bytes, value: bytes, headers: list[tuple[str, bytes]]

@@ -34,6 +34,7 @@ from habeas.portal import (
     Rejected,
     Requester,
     RequestPurgedError,
+    Sent,
     SettingsError,
     SubmissionRejected,
     UnreachableError,
@@ -166,14 +167,18 @@ async def test_what_is_not_confirmed_in_time_is_told_and_can_be_said_again(
         with pytest.raises(NotConfirmedError) as caught:
             await portal.submit("access", identities=[ADA], request_id=request_id, received_at=NOW)
         assert caught.value.request_id == request_id
-        assert str(caught.value) == (
-            f"Kafka has not confirmed the message about {request_id} within 1 s (KafkaError): it may have arrived or "
-            "not, so call again with the same request_id, times and content"
+        assert str(caught.value).startswith(
+            f"Kafka has not confirmed the message about {request_id} within 1 s (KafkaError): it may have arrived"
         )
+        assert "ada" not in f"{caught.value!r} {caught.value.event!r}"
         assert len(used) > 1
         monkeypatch.undo()
+        sent = await portal.publish(caught.value.event)
         await portal.submit("access", identities=[ADA], request_id=request_id, received_at=NOW)
-    assert [event.subject for event, _, _ in await counter.submissions(1)] == [request_id]
+    (first, *first_content), (_, *second_content) = await counter.submissions(2)
+    assert first == caught.value.event
+    assert sent == Sent(request_id, first.id)
+    assert canonical(*first_content) == canonical(*second_content)
 
 
 async def test_many_calls_share_the_replaced_producer(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -414,7 +419,7 @@ async def test_a_record_that_cannot_be_read_stops_nobody(counter: Counter, capsy
         assert await versions(portal.follow(request_id)) == [1]
     said = capsys.readouterr().out
     assert "record_unreadable" in said
-    assert "ada" not in said.lower()
+    assert "example.org" not in said
 
 
 async def test_who_follows_hears_when_the_portal_is_closed(counter: Counter) -> None:
