@@ -1,7 +1,7 @@
 """What goes into the copy and what stays out, by category, in the order of the registry."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from habeas.contracts.result import Record
@@ -12,7 +12,7 @@ from shared.registry import Category, Registry
 RIGHTS_OF_OTHERS = "rights_of_others"
 NOT_PROVIDED = "not_provided_by_person"
 
-_PORTABLE = frozenset({Origin.PROVIDED, Origin.OBSERVED})
+PORTABLE_ORIGINS = frozenset({Origin.PROVIDED, Origin.OBSERVED})
 _LEFT = frozenset({Did.WITHHELD, Did.REDACTED, Did.RETAINED})
 
 
@@ -38,6 +38,44 @@ class Section:
     left: list[Left] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class NotCovered:
+    """A category that the right does not reach."""
+
+    system: str
+    name: str
+    category: Category | None
+    ground: str
+
+
+def ground_for_leaving_out(record: Record, right: str, not_covered: Mapping[str, str]) -> str | None:
+    """Why a record that a system sent has no place in the copy, or None where it has.
+
+    `not_covered`: category to ground, of what the right does not reach. Portability reaches what the person provided
+    and what was observed of their use, and neither what was derived nor what came from others (GDPR Art. 20(1); WP242
+    rev.01). A record that also shows somebody else waits for a person to weigh it (Art. 15(4), 20(4)).
+    """
+    if record.category in not_covered:
+        return not_covered[record.category]
+    if record.third_parties:
+        return RIGHTS_OF_OTHERS
+    if right == Right.PORTABILITY and record.origin not in PORTABLE_ORIGINS:
+        return NOT_PROVIDED
+    return None
+
+
+def not_covered(contributions: Iterable[Contribution], registry: Registry) -> list[NotCovered]:
+    """In the order of the registry, each category once."""
+    given = {
+        (contribution.system, left.category): left.ground
+        for contribution in contributions
+        for left in contribution.left_out
+    }
+    known = [(system.name, category.name) for system in registry.systems.values() for category in system.categories]
+    order = [*(place for place in known if place in given), *sorted(set(given).difference(known))]
+    return [NotCovered(system, name, registry.category(system, name), given[system, name]) for system, name in order]
+
+
 def sections(right: str, contributions: Iterable[Contribution], registry: Registry) -> list[Section]:
     """The categories that hold something. A system's own categories stand in the registry's order, others after."""
     found: list[Section] = []
@@ -56,22 +94,21 @@ def sections(right: str, contributions: Iterable[Contribution], registry: Regist
                 registry.category(given.system, name),
                 {key.removeprefix(prefix): label for key, label in given.labels.items() if key.startswith(prefix)},
             )
-        _share_out(given.records, right, by_name)
+        _share_out(given, right, by_name)
         _name_what_is_left(given, by_name)
         found.extend(section for section in by_name.values() if section.records or section.left)
     return found
 
 
-def _share_out(records: Sequence[Record], right: str, by_name: dict[str, Section]) -> None:
+def _share_out(given: Contribution, right: str, by_name: dict[str, Section]) -> None:
     withheld: Counter[tuple[str, str]] = Counter()
-    portability = right == Right.PORTABILITY
-    for record in records:
-        if record.third_parties:
-            withheld[record.category, RIGHTS_OF_OTHERS] += 1
-        elif portability and record.origin not in _PORTABLE:
-            withheld[record.category, NOT_PROVIDED] += 1
-        else:
+    beyond = {left.category: left.ground for left in given.left_out}
+    for record in given.records:
+        ground = ground_for_leaving_out(record, right, beyond)
+        if ground is None:
             by_name[record.category].records.append(record)
+        else:
+            withheld[record.category, ground] += 1
     for (category, ground), count in withheld.items():
         by_name[category].left.append(Left(Did.WITHHELD, count, ground))
 

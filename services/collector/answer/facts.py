@@ -6,6 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from habeas.contracts.result import Record, SummaryItem
+from habeas.contracts.submission import Period
+from shared.events import LeftOutCategory
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,12 @@ class AnswerFacts:
     answered_at: datetime
     name: str | None = field(default=None, repr=False)
     """Of the person the data is about."""
+    categories: Sequence[str] = ()
+    """What the request was limited to; none named means everything."""
+    period: Period | None = None
+    """What dated records the request was limited to; its end is not included."""
+    for_another: bool = False
+    """Whether somebody who acts for the person reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +45,5 @@ class Contribution:
     records: Sequence[Record] = field(default=(), repr=False)
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
     """`category.member` to a name people can read."""
+    left_out: Sequence[LeftOutCategory] = ()
+    """Categories that the right does not reach, as the plan has them."""

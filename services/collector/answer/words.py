@@ -1,9 +1,11 @@
 """The words of the answer page, one folder a language."""
 
 import tomllib
-from datetime import date
+from datetime import date, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
+
+from habeas.contracts.submission import Period
 
 FOLDER = Path(__file__).parent
 
@@ -25,3 +27,12 @@ class Words:
     def records(self, count: int) -> str:
         phrases: dict[str, str] = self.tables["records"]
         return phrases["one" if count == 1 else "many"].format(count=count)
+
+    def period(self, period: Period, zone: tzinfo) -> str | None:
+        """Days of the zone, the last one included: `end` is the first instant that is not. None if open at both."""
+        first = self.date(period.start.astimezone(zone).date()) if period.start else None
+        last = self.date((period.end - timedelta(microseconds=1)).astimezone(zone).date()) if period.end else None
+        if first is None and last is None:
+            return None
+        form: str = self.tables["period"]["between" if first and last else "since" if first else "until"]
+        return form.format(first=first, last=last)

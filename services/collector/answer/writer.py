@@ -1,6 +1,6 @@
 """From the facts of a request to the ZIP that is handed out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 from habeas.contracts.vocabulary import Right
 from services.collector.answer.archive import archive
-from services.collector.answer.content import Left, Section, sections
+from services.collector.answer.content import PORTABLE_ORIGINS, Left, NotCovered, Section, not_covered, sections
+from services.collector.answer.data import SCHEMA_FILE, data_of, portable_bases, title_of
 from services.collector.answer.encoding import to_json
 from services.collector.answer.facts import AnswerFacts, Contribution
 from services.collector.answer.table import to_csv
@@ -37,28 +38,33 @@ class AnswerWriter:
         )
         style = Markup((FOLDER / "page.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
         self._templates.globals.update(controller=registry.controller, policy=registry.policy, style=style)
-        self._page = self._templates.get_template(f"{language}/page.jinja")
-        self._processing = {
-            (system.name, category.name): self._describe(category)
-            for system in registry.systems.values()
-            for category in system.categories
+        self._pages = {
+            portability: self._templates.get_template(f"{language}/{name}.jinja")
+            for portability, name in ((False, "access"), (True, "portability"))
         }
-        self._rights: dict[str, Markup] = {}
-        names = [category.name for system in registry.systems.values() for category in system.categories]
+        self._schema = (FOLDER / SCHEMA_FILE).read_bytes()
+        places = [(system.name, category) for system in registry.systems.values() for category in system.categories]
+        self._processing = {(system, category.name): self._describe(category) for system, category in places}
+        self._portable = {(system, category.name): self._describe_portable(category) for system, category in places}
+        self._rights: dict[tuple[str, bool], Markup] = {}
+        names = [category.name for _, category in places]
         self._shared_names = {name for name in names if names.count(name) > 1}
 
     def assemble(self, facts: AnswerFacts, contributions: Iterable[Contribution]) -> bytes:
         """The ZIP. The same facts give the same bytes, whatever the order of the contributions.
 
         Records that also show somebody else are left out and named as left out; whoever may weigh that (GDPR Art.
-        15(4)) is a person, not this function.
+        15(4)) is a person, not this function. So are those that the right does not reach, should a system send some.
         """
         given = tuple(contributions)
         found = sections(facts.right, given, self._registry)
+        beyond = not_covered(given, self._registry)
+        portability = facts.right == Right.PORTABILITY
         return archive(
             (
-                ("index.html", self._render(facts, given, found).encode()),
-                ("data.json", self._data(facts, found)),
+                ("index.html", self._render(facts, given, found, beyond).encode()),
+                ("data.json", to_json(data_of(facts, found, beyond, self._registry), indent=True)),
+                *(((SCHEMA_FILE, self._schema),) if portability else ()),
                 *(
                     (f"csv/{self._anchor(section)}.csv", to_csv(section.records, section.labels))
                     for section in found
@@ -67,36 +73,57 @@ class AnswerWriter:
             )
         )
 
-    def _render(self, facts: AnswerFacts, given: Sequence[Contribution], found: Sequence[Section]) -> str:
+    def _render(
+        self,
+        facts: AnswerFacts,
+        given: Sequence[Contribution],
+        found: Sequence[Section],
+        beyond: Sequence[NotCovered],
+    ) -> str:
         zone = self._registry.controller.time_zone
-        return self._page.render(
+        portability = facts.right == Right.PORTABILITY
+        described = self._portable if portability else self._processing
+        return self._pages[portability].render(
             facts=facts,
-            portability=facts.right == Right.PORTABILITY,
+            schema_file=SCHEMA_FILE,
             received_on=self._words.date(facts.received_at.astimezone(zone).date()),
             answered_on=self._words.date(facts.answered_at.astimezone(zone).date()),
-            parts=[self._part(section) for section in found],
+            limit_categories=[self._asked_for(name) for name in facts.categories],
+            limit_period=self._words.period(facts.period, zone) if facts.period else None,
+            parts=[self._part(section, described) for section in found],
+            beyond=self._beyond(beyond),
             looked=self._looked(given, found),
-            rights=self._rights_for(facts.jurisdiction),
+            rights=self._rights_for(facts.jurisdiction, portability=portability),
         )
 
-    def _part(self, section: Section) -> dict[str, Any]:
+    def _asked_for(self, name: str) -> str:
+        """The title of a category as a request names it: of whichever system."""
+        categories = (category for system in self._registry.systems.values() for category in system.categories)
+        return title_of(next((category for category in categories if category.name == name), None), name)
+
+    def _beyond(self, beyond: Sequence[NotCovered]) -> list[dict[str, Any]]:
+        """By ground: the same reason is not read five times."""
+        titles: dict[str, list[str]] = {}
+        for left in beyond:
+            titles.setdefault(left.ground, []).append(title_of(left.category, left.name))
+        return [{"titles": dict.fromkeys(of_ground), **_why(code)} for code, of_ground in titles.items()]
+
+    def _part(self, section: Section, described: Mapping[tuple[str, str], Markup]) -> dict[str, Any]:
         count = len(section.records)
         return {
             "anchor": self._anchor(section),
-            "title": self._title(section),
+            "title": title_of(section.category, section.name),
             "held_by": self._system_title(section.system),
             "count": self._words.records(count) if count else None,
-            "processing": self._processing.get((section.system, section.name), ""),
+            "facts": described.get((section.system, section.name), ""),
             "left": [self._left(left) for left in section.left],
             "records": RecordWriter(section.labels, self._words).write(section.records),
         }
 
     def _left(self, left: Left) -> dict[str, str | None]:
-        reason = _ground(left.ground)
         return {
             "what": f"{self._words.records(left.count)} {self._words.of('left', left.did)}",
-            "why": reason.sentence if reason else left.ground or "",
-            "article": reason.article if reason else None,
+            **_why(left.ground),
         }
 
     def _looked(self, given: Sequence[Contribution], found: Sequence[Section]) -> list[tuple[str, str]]:
@@ -116,61 +143,6 @@ class AnswerWriter:
             for name in dict.fromkeys(order)
         ]
 
-    def _data(self, facts: AnswerFacts, found: Sequence[Section]) -> bytes:
-        registry = self._registry
-        authority = registry.authority_for(facts.jurisdiction)
-        return to_json(
-            {
-                "request_id": facts.request_id,
-                "reference": facts.reference,
-                "right": facts.right,
-                "regulation": facts.regulation,
-                "received_at": facts.received_at,
-                "answered_at": facts.answered_at,
-                "controller": {
-                    "name": registry.controller.name,
-                    "postal_address": registry.controller.postal_address,
-                    "contact": registry.controller.contact,
-                },
-                "policy": {"version": registry.policy.version, "url": registry.policy.url},
-                "authority": authority.model_dump(),
-                "categories": [
-                    {
-                        "category": section.name,
-                        "title": self._title(section),
-                        "system": section.system,
-                        "processing": section.category and self._processing_data(section.category),
-                        "labels": section.labels,
-                        "left_out": [
-                            {"did": left.did, "count": left.count, "ground": left.ground} for left in section.left
-                        ],
-                        "records": [
-                            {
-                                "id": record.id,
-                                "origin": record.origin,
-                                "source": record.source,
-                                "data": record.data,
-                                "files": record.files,
-                            }
-                            for record in section.records
-                        ],
-                    }
-                    for section in found
-                ],
-            },
-            indent=True,
-        )
-
-    def _processing_data(self, category: Category) -> dict[str, Any]:
-        return {
-            "purposes": [self._registry.purposes[purpose] for purpose in category.purposes],
-            "bases": category.bases,
-            "origin": category.origin,
-            "recipients": [party.model_dump() for party in category.recipients],
-            "sources": [party.name for party in category.sources],
-            "retention": category.retention,
-        }
-
     def _describe(self, category: Category) -> Markup:
         """GDPR Art. 15(1)(a)-(d), (g) and 15(2), for one category."""
         words = self._words
@@ -188,15 +160,25 @@ class AnswerWriter:
         country = self._words.tables["country"].get(party.country, party.country)
         return {"name": party.name, "kind": party.kind, "country": country, "safeguard": party.safeguard}
 
-    def _rights_for(self, jurisdiction: str | None) -> Markup:
-        """GDPR Art. 15(1)(e), (f) and (h): written once for every authority."""
+    def _describe_portable(self, category: Category) -> Markup:
+        """Why portability covers a category (GDPR Art. 20(1))."""
+        words = self._words
+        rendered = self._templates.get_template(f"{words.language}/portable.jinja").render(
+            origins=[words.of("origin", origin) for origin in category.origin if origin in PORTABLE_ORIGINS],
+            bases=[words.of("basis", basis) for basis in portable_bases(category)],
+        )
+        return Markup(rendered)  # noqa: S704 - the template has escaped it
+
+    def _rights_for(self, jurisdiction: str | None, *, portability: bool) -> Markup:
+        """GDPR Art. 15(1)(e), (f) and (h), or where to complain: written once for every authority."""
         authority: Authority = self._registry.authority_for(jurisdiction)
-        rendered = self._rights.get(authority.name)
+        rendered = self._rights.get((authority.name, portability))
         if rendered is None:
-            template = self._templates.get_template(f"{self._words.language}/rights.jinja")
+            name = "rights_portability" if portability else "rights_access"
+            template = self._templates.get_template(f"{self._words.language}/{name}.jinja")
             local = authority is not self._registry.authorities["default"]
             rendered = Markup(template.render(authority=authority, local=local))  # noqa: S704 - escaped by the template
-            self._rights[authority.name] = rendered
+            self._rights[authority.name, portability] = rendered
         return rendered
 
     def _anchor(self, section: Section) -> str:
@@ -204,15 +186,14 @@ class AnswerWriter:
         known = section.category is not None and section.name not in self._shared_names
         return section.name if known else f"{section.system}-{section.name}"
 
-    def _title(self, section: Section) -> str:
-        return section.category.title if section.category else section.name.replace("_", " ").capitalize()
-
     def _system_title(self, system: str) -> str:
         return self._registry.systems[system].title if system in self._registry.systems else system
 
 
-def _ground(code: str | None) -> Ground | None:
+def _why(code: str | None) -> dict[str, str | None]:
+    """Sentence and article. A ground that is not in the catalogue is still named."""
     try:
-        return ground(code) if code else None
+        found: Ground | None = ground(code) if code else None
     except LawError:
-        return None
+        found = None
+    return {"why": found.sentence if found else code or "", "article": found.article if found else None}
