@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from typing import Any
 
 from habeas.participant import (
     Answer,
@@ -15,13 +15,13 @@ from habeas.participant import (
     Record,
     SummaryItem,
     Task,
+    TaskOutcome,
     data_folder,
+    identity,
 )
-from systems.analytics.store import Person, Warehouse
-from systems.keyed_hash import KeyedHash
-
-_LIMITATION_YEARS = 3
-"""Sections 195, 199(1) BGB: claims about an unwanted message lapse three years after the end of the year."""
+from systems.analytics import asked, limiting, recipients, rectifying
+from systems.analytics.asked import Found
+from systems.analytics.store import Warehouse
 
 
 @asynccontextmanager
@@ -34,6 +34,11 @@ async def warehouse() -> AsyncIterator[Warehouse]:
 
 
 analytics = Participant("analytics", Journal(warehouse))
+analytics.action("rectify")(rectifying.rectify)
+analytics.action("restrict")(limiting.restrict)
+analytics.action("unrestrict")(limiting.unrestrict)
+analytics.action("object")(limiting.stop)
+analytics.action("hold")(limiting.hold)
 
 LABELS = {
     "visits.visited_at": "Time (UTC)",
@@ -44,17 +49,34 @@ LABELS = {
 }
 
 
+@analytics.action("locate")
+async def locate(task: Task, store: Warehouse) -> Answer:
+    """The identifiers that something is kept under; no records."""
+    who = asked.person(task)
+    visits = await asyncio.to_thread(store.visits.of, who)
+    consents = await asyncio.to_thread(store.marketing.consents, who)
+    known = {row.get(name) for row in (*visits, *consents) for name in ("account_id", "visitor_id")}
+    found = [
+        *(identity("account_id", value) for value in who.accounts if value in known),
+        *(identity("visitor_id", value) for value in who.visitors if value in known),
+    ]
+    return Answer(identities=found, outcome=TaskOutcome.COMPLETED if found else None)
+
+
 @analytics.action("access")
 @analytics.action("export")
 async def access(task: Task, store: Warehouse) -> Answer:
-    person = _person(task)
-    visits = await asyncio.to_thread(store.visits, person)
-    consents = await asyncio.to_thread(store.consents, person)
+    """All of it was provided or observed, so portability (GDPR Art. 20(1)) reaches the same."""
+    await asyncio.to_thread(store.limits.release, task.request_id)
+    who, scope = asked.person(task), asked.scope(task)
+    visits = await asyncio.to_thread(store.visits.of, who) if "visits" in scope else []
+    consents = await asyncio.to_thread(store.marketing.consents, who) if "marketing_preference" in scope else []
     return Answer(
         records=[
             *(
                 Record(id=f"visit-{number}", category="visits", origin=Origin.OBSERVED, data=_present(visit))
                 for number, visit in enumerate(visits, 1)
+                if _inside(task, dt.datetime.fromisoformat(visit["visited_at"]))
             ),
             *(
                 Record(
@@ -70,71 +92,43 @@ async def access(task: Task, store: Warehouse) -> Answer:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What there was before anything was changed, and what will be kept until when."""
-
-    visits: int
-    consents: int
-    address_hashes: list[str] = field(repr=False)
-    at: dt.datetime
-    kept_until: dt.date
-
-
 @analytics.action("erase")
 async def erase(task: Task, store: Warehouse) -> Answer:
     """Files know no transactions: what is found is written down first, then the files are rewritten."""
-    person = _person(task)
+    found = await asked.find(task, store)
+    return Answer(summary=await asyncio.to_thread(_erase, task, store, found))
 
-    async def look() -> Found:
-        visits = await asyncio.to_thread(store.visits, person)
-        consents = await asyncio.to_thread(store.consents, person)
-        now = dt.datetime.now(dt.UTC)
-        return Found(
-            visits=len(visits),
-            consents=len(consents),
-            address_hashes=[_hash().of(consent["email"]) for consent in consents if consent["email"]],
-            at=now,
-            kept_until=dt.date(now.year + _LIMITATION_YEARS, 12, 31),
-        )
 
-    found = await task.once("found", Found, look)
-    if found.visits:
-        await asyncio.to_thread(store.anonymize_visits, person)
-    if found.consents:
-        await asyncio.to_thread(store.suppress, found.address_hashes, found.at)
-        await asyncio.to_thread(store.end_consents, person, found.at)
+def _erase(task: Task, store: Warehouse, found: Found) -> list[SummaryItem]:
+    who = asked.person(task)
+    subjects = who.subjects(store.hash)
     summary = []
     if found.visits:
-        summary.append(SummaryItem(category="visits", did=Did.ANONYMIZED, count=found.visits))
+        store.visits.anonymize(who)
+        store.limits.forget(subjects, "visits")
+        summary += asked.item("visits", Did.ANONYMIZED, found.visits)
     if found.consents:
-        summary.append(
-            SummaryItem(
-                category="marketing_preference",
-                did=Did.RETAINED,
-                count=found.consents,
-                ground="proof_of_consent",
-                until=found.kept_until,
-            )
-        )
-    if found.address_hashes:
-        summary.append(
-            SummaryItem(category="marketing_preference", did=Did.SUPPRESSED, count=len(found.address_hashes))
-        )
-    return Answer(summary=summary)
+        store.marketing.suppress(found.addresses(), found.at, task.request_id)
+        store.marketing.end(who, found.at)
+        summary += found.proofs() + found.suppressed()
+    for category in asked.scope(task):
+        if found.count(category):
+            told = recipients.tell(store, task, category, subjects, found.at)
+            summary += asked.item(category, Did.RECIPIENTS_NOTIFIED, told)
+    return summary
 
 
 def main() -> None:
     analytics.run()
 
 
-def _hash() -> KeyedHash:
-    return KeyedHash(data_folder())
+def _inside(task: Task, at: dt.datetime) -> bool:
+    """A consent has no time of its own in this sense: it stands, or has ended. Visits have."""
+    period = task.period
+    if period is None:
+        return True
+    return (period.start is None or at >= period.start) and (period.end is None or at < period.end)
 
 
-def _person(task: Task) -> Person:
-    return Person(accounts=task.identity("account_id"), visitors=task.identity("visitor_id"))
-
-
-def _present(row: dict[str, object]) -> dict[str, object]:
+def _present(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}

@@ -72,7 +72,7 @@ def refusal(db: sqlite3.Connection, email: str, category: str, purpose: str) -> 
     row = db.execute(
         """select kind from limits where email = ? and category = ?
            and (kind = 'restricted' or (kind in ('objected', 'withdrawn') and purpose = ?))
-           order by kind = 'restricted' desc, kind desc limit 1""",
+           order by kind = 'restricted' desc, kind limit 1""",
         (normal(email), category, purpose),
     ).fetchone()
     return None if row is None else Kind(row["kind"])

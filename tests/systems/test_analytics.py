@@ -10,7 +10,10 @@ import pytest
 
 from systems import sample
 from systems.analytics.app import analytics
-from systems.analytics.store import Person, Warehouse
+from systems.analytics.marketing import Marketing
+from systems.analytics.people import Person
+from systems.analytics.store import Warehouse
+from systems.analytics.visits import Visits
 from systems.keyed_hash import KeyedHash
 from tests.participant.toys import Died
 from tests.systems.clerk import Clerk, occurrences
@@ -45,7 +48,7 @@ async def clerk(folder: Path) -> AsyncIterator[Clerk]:
 def rows(folder: Path) -> int:
     warehouse = Warehouse(folder / "warehouse")
     try:
-        return len(warehouse.all_visits())
+        return len(warehouse.visits.everybody_s())
     finally:
         warehouse.close()
 
@@ -72,6 +75,8 @@ async def test_erasure_anonymizes_visits_and_keeps_mere_proof(clerk: Clerk, fold
         ("visits", "anonymized"): len(SOMEONE.visits),
         ("marketing_preference", "retained"): 1,
         ("marketing_preference", "suppressed"): 1,
+        ("visits", "recipients_notified"): 1,
+        ("marketing_preference", "recipients_notified"): 1,
     }
     (kept,) = (item for item in reply.body.summary if item.did == "retained")
     assert kept.ground == "proof_of_consent"
@@ -86,7 +91,7 @@ async def test_what_is_left_of_a_visit_is_day_browser_and_page(clerk: Clerk, fol
     await clerk.ask("erase", COOKIE)
     assert occurrences(folder, VISITOR.visitor_id) == {}
     warehouse = Warehouse(folder / "warehouse")
-    left = [row for row in warehouse.all_visits() if row["account_id"] is None and row["visitor_id"] is None]
+    left = [row for row in warehouse.visits.everybody_s() if row["account_id"] is None and row["visitor_id"] is None]
     warehouse.close()
     assert len(left) == len(VISITOR.visits)
     for row in left:
@@ -100,8 +105,8 @@ async def test_the_address_is_suppressed_by_its_keyed_hash(clerk: Clerk, folder:
     await clerk.ask("erase", ACCOUNT)
     warehouse = Warehouse(folder / "warehouse")
     hashed = KeyedHash(folder)
-    assert warehouse.suppressed(hashed.of(SOMEONE.email.upper()))
-    assert not warehouse.suppressed(hashed.of(sample.person(32).email))
+    assert warehouse.marketing.suppressed(hashed.of(SOMEONE.email.upper()))
+    assert not warehouse.marketing.suppressed(hashed.of(sample.person(32).email))
     warehouse.close()
 
 
@@ -123,11 +128,11 @@ async def test_others_keep_theirs(clerk: Clerk) -> None:
     assert reply.data("marketing_preference")[0]["email"] == neighbour.email
 
 
-@pytest.mark.parametrize("step", ["anonymize_visits", "suppress", "end_consents"])
+@pytest.mark.parametrize(("part", "step"), [(Visits, "anonymize"), (Marketing, "suppress"), (Marketing, "end")])
 async def test_a_crash_after_any_step_answers_as_if_none_had_happened(
-    clerk: Clerk, folder: Path, step: str, monkeypatch: pytest.MonkeyPatch
+    clerk: Clerk, folder: Path, part: type, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = getattr(Warehouse, step)
+    real = getattr(part, step)
 
     def die(*arguments: object) -> None:
         real(*arguments)
@@ -135,7 +140,7 @@ async def test_a_crash_after_any_step_answers_as_if_none_had_happened(
 
     request = uuid4()
     with monkeypatch.context() as patch:
-        patch.setattr(Warehouse, step, die)
+        patch.setattr(part, step, die)
         with pytest.raises(Died):
             await clerk.ask("erase", ACCOUNT, request_id=request)
     await clerk.start()
@@ -144,6 +149,8 @@ async def test_a_crash_after_any_step_answers_as_if_none_had_happened(
         ("visits", "anonymized"): len(SOMEONE.visits),
         ("marketing_preference", "retained"): 1,
         ("marketing_preference", "suppressed"): 1,
+        ("visits", "recipients_notified"): 1,
+        ("marketing_preference", "recipients_notified"): 1,
     }
     assert occurrences(folder, SOMEONE.email) == {}
 
@@ -169,5 +176,5 @@ def test_nobody_else_may_read_the_files(clerk: Clerk, folder: Path) -> None:
 def test_no_identity_is_no_criterion(folder: Path) -> None:
     """A person without a cookie is not everybody without one."""
     warehouse = Warehouse(folder / "warehouse")
-    assert warehouse.visits(Person((), ())) == []
+    assert warehouse.visits.of(Person((), ())) == []
     warehouse.close()
