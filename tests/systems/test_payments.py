@@ -1,7 +1,6 @@
 """The adapter and the processor's API, on good days and bad ones."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from time import monotonic
@@ -26,23 +25,9 @@ def customer(someone: sample.Person) -> tuple[str, str]:
     return ("payment_customer_id", someone.payment_customer_id)
 
 
-@pytest.fixture(scope="module")
-async def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    async with Company(tmp_path_factory.mktemp("company")) as company:
-        return company.folder
-
-
 @pytest.fixture
-async def company(tmp_path: Path, seeded: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Company]:
-    shutil.copytree(seeded, tmp_path / "processor")
-    async with Company(tmp_path / "processor") as company:
-        monkeypatch.setenv("HABEAS_PROCESSOR_URL", company.url)
-        monkeypatch.setenv("HABEAS_DATA_DIR", str(tmp_path / "payments"))
-        yield company
-
-
-@pytest.fixture
-async def clerk(company: Company) -> AsyncIterator[Clerk]:
+async def clerk(company: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Clerk]:
+    monkeypatch.setenv("HABEAS_DATA_DIR", str(tmp_path / "payments"))
     clerk = Clerk(payments)
     await clerk.start()
     yield clerk
