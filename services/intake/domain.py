@@ -1,4 +1,7 @@
-"""The rules of intake: what a submission becomes. Pure: time and registry are arguments."""
+"""The rules of intake: what a submission becomes. Pure: time and registry are arguments.
+
+`services.intake.changes` has what is said about a request afterwards; it is judged by the rules of this file.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,18 +9,15 @@ from enum import StrEnum
 from typing import Final
 
 from habeas.contracts.status import Due, StatusReason
-from habeas.contracts.submission import Identity, RequestSubmitted, SubmissionPersonal
+from habeas.contracts.submission import Details, Identity, RequestSubmitted, SubmissionPersonal
 from habeas.contracts.vocabulary import Relationship, Right
 from shared.events import Decision, OpenedPersonal
 from shared.law.deadline import deadline, strictest_deadline
-from shared.law.regime import regimes
+from shared.law.regime import regime, regimes
 from shared.registry import Portal, Registry
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How far a portal's clock may run ahead of ours."""
-
-CARRIED_OUT: Final = frozenset({Right.ACCESS, Right.ERASURE})
-"""The rights that run by themselves; a person takes up the others."""
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U to mishear
 _REFERENCE_BITS: Final = 40
@@ -31,8 +31,10 @@ class ReasonCode(StrEnum):
     RIGHT_NOT_AUTOMATED = "right_not_automated"
     REGULATION_UNKNOWN = "regulation_unknown"
     ACTS_FOR_ANOTHER = "acts_for_another"
-    SCOPE_LIMITED = "scope_limited"
-    COMES_AFTER_ANOTHER = "comes_after_another"
+    CHILD_REPORTED = "child_reported"
+    SCOPE_UNKNOWN = "scope_unknown"
+    CORRECTIONS_MISSING = "corrections_missing"
+    NOT_CONTROLLER = "not_controller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +54,22 @@ def in_future(submission: RequestSubmitted, now: datetime) -> bool:
 
 
 def open_request(
-    submission: RequestSubmitted, personal: SubmissionPersonal, *, portal: Portal, registry: Registry, now: datetime
+    submission: RequestSubmitted,
+    personal: SubmissionPersonal,
+    *,
+    portal: Portal | None,
+    registry: Registry,
+    now: datetime,
+    vouched: bool = False,
 ) -> Opening:
-    """Decide about a submission that keeps the contract.
+    """Decide about a submission that keeps the contract, of a portal that may have left the registry since.
 
     What cannot be classified is never refused: it opens for a person, under the strictest clock there is. A person
     whose identity no trusted method has proven is refused for now (GDPR Art. 12(2), 12(6)); nothing unproven is used.
+    `vouched`: the privacy team has satisfied itself of every identity, and of who may act for the person.
     """
-    proven = tuple(identity for identity in personal.subject.identities if is_proven(identity, portal, now))
+    identities = personal.subject.identities
+    proven = identities if vouched else tuple(found for found in identities if is_proven(found, portal, now))
     kept = OpenedPersonal(
         subject=personal.subject.model_copy(update={"identities": proven}),
         requester=personal.requester,
@@ -67,44 +77,90 @@ def open_request(
         details=personal.details,
     )
     regulation = submission.regulation or registry.regulation_for(submission.jurisdiction)
-    place, zone = registry.controller.place, registry.controller.time_zone
-
-    def opening(decision: Decision, code: ReasonCode | None, due: Due) -> Opening:
-        reason = None if code is None else StatusReason(code=code)
-        return Opening(decision, regulation, due, reason, kept)
-
-    unclear = _unclear(submission, personal, regulation)
-    if unclear is not None or regulation is None or not isinstance(submission.right, Right):
-        due = strictest_deadline(submission.received_at, place=place, time_zone=zone)
-        return opening(Decision.TRIAGE, unclear or ReasonCode.RIGHT_NOT_CLASSIFIED, due)
-    due = deadline(regulation, submission.right, submission.received_at, place=place, time_zone=zone)
-    if not proven:
-        return opening(Decision.REFUSED, ReasonCode.IDENTITY_NOT_ESTABLISHED, due)
-    return opening(Decision.ACCEPTED, None, due)
-
-
-def _unclear(submission: RequestSubmitted, personal: SubmissionPersonal, regulation: str | None) -> ReasonCode | None:
-    """Why a person has to look at it first, if so: the first of these that holds.
-
-    A plan covers everything, so to carry out a request that is limited could erase more than was asked; and an erasure
-    that overtook the access it comes after would leave nothing to copy.
-    """
-    right, details = submission.right, personal.details
-    findings = (
-        (not isinstance(right, Right) or right is Right.UNCLASSIFIED, ReasonCode.RIGHT_NOT_CLASSIFIED),
-        (regulation not in regimes(), ReasonCode.REGULATION_UNKNOWN),
-        (right not in CARRIED_OUT, ReasonCode.RIGHT_NOT_AUTOMATED),
-        (personal.requester.relationship != Relationship.SELF, ReasonCode.ACTS_FOR_ANOTHER),
-        (bool(submission.after), ReasonCode.COMES_AFTER_ANOTHER),
-        (bool(details.categories or details.purposes or details.period), ReasonCode.SCOPE_LIMITED),
+    decision, code = _decision(submission.right, regulation, personal, bool(proven), registry, vouched=vouched)
+    due = (
+        strictest_due(submission, registry)
+        if decision is Decision.TRIAGE
+        else due_date(submission, regulation, registry)
     )
-    return next((code for holds, code in findings if holds), None)
+    return Opening(decision, regulation, due, None if code is None else StatusReason(code=code), kept)
 
 
-def is_proven(identity: Identity, portal: Portal, now: datetime) -> bool:
+def due_date(submission: RequestSubmitted, regulation: str | None, registry: Registry) -> Due:
+    """By the clock of its right and regulation, else by the strictest one there is."""
+    right = submission.right
+    known = regimes().get(regulation or "")
+    if known is None or not isinstance(right, Right) or not any(right in clock.rights for clock in known.clocks):
+        return strictest_due(submission, registry)
+    place, zone = registry.controller.place, registry.controller.time_zone
+    return deadline(known.code, right, submission.received_at, place=place, time_zone=zone)
+
+
+def strictest_due(submission: RequestSubmitted, registry: Registry) -> Due:
+    place, zone = registry.controller.place, registry.controller.time_zone
+    return strictest_deadline(submission.received_at, place=place, time_zone=zone)
+
+
+def _decision(
+    right: Right | str,
+    regulation: str | None,
+    personal: SubmissionPersonal,
+    proven: bool,
+    registry: Registry,
+    *,
+    vouched: bool,
+) -> tuple[Decision, ReasonCode | None]:
+    """The first of these that holds. A refusal that tells nobody anything comes before the question who asks."""
+    unclear = _unclear_right(right, regulation)
+    if unclear is None:
+        if personal.details.categories and registry.not_controller.keys() >= set(personal.details.categories):
+            return Decision.REFUSED, ReasonCode.NOT_CONTROLLER
+        unclear = (None if vouched else _unclear_requester(personal)) or _unclear_details(
+            right, personal.details, registry
+        )
+    if unclear is not None:
+        return Decision.TRIAGE, unclear
+    if not proven:
+        return Decision.REFUSED, ReasonCode.IDENTITY_NOT_ESTABLISHED
+    return Decision.ACCEPTED, None
+
+
+def _unclear_right(right: Right | str, regulation: str | None) -> ReasonCode | None:
+    """What a right reaches under a regulation has to be known to carry it out."""
+    if not isinstance(right, Right) or right is Right.UNCLASSIFIED:
+        return ReasonCode.RIGHT_NOT_CLASSIFIED
+    if regulation is None or regulation not in regimes():
+        return ReasonCode.REGULATION_UNKNOWN
+    return None if right in regime(regulation).reach else ReasonCode.RIGHT_NOT_AUTOMATED
+
+
+def _unclear_requester(personal: SubmissionPersonal) -> ReasonCode | None:
+    """A bystander may report a child: a person looks after it, and nobody asks the child for proof."""
+    relationship = personal.requester.relationship
+    if relationship == Relationship.REPORTER and personal.subject.minor:
+        return ReasonCode.CHILD_REPORTED
+    return None if relationship == Relationship.SELF else ReasonCode.ACTS_FOR_ANOTHER
+
+
+def _unclear_details(right: Right | str, details: Details, registry: Registry) -> ReasonCode | None:
+    """A name that nobody knows limits the request to something, and only a person can find out to what."""
+    rectifies = right is Right.RECTIFICATION
+    corrected = {correction.category for correction in details.corrections} if rectifies else set()
+    if not (
+        registry.category_names | registry.not_controller.keys() >= set(details.categories)
+        and registry.purposes.keys() >= set(details.purposes)
+        and registry.category_names >= corrected
+    ):
+        return ReasonCode.SCOPE_UNKNOWN
+    if rectifies and not details.corrections:
+        return ReasonCode.CORRECTIONS_MISSING
+    return None
+
+
+def is_proven(identity: Identity, portal: Portal | None, now: datetime) -> bool:
     """Whether the portal's word on this identity is taken: a trusted method, at its level, not dated ahead."""
     proof = identity.proof
-    if proof is None or proof.at > now + CLOCK_TOLERANCE:
+    if portal is None or proof is None or proof.at > now + CLOCK_TOLERANCE:
         return False
     return portal.trusts(proof.method, proof.level, identity.identity_type)
 

@@ -1,18 +1,18 @@
 """Messages in: submissions of all portals."""
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
-from habeas.contracts import ContractError, Message, Reason
+from habeas.contracts import ContractError, Reason
 from habeas.contracts.canonical import canonical
 from habeas.contracts.cloudevents import readable_id, readable_subject
-from habeas.contracts.status import SubmissionError
 from habeas.contracts.submission import RequestSubmitted, SubmissionPersonal
-from habeas.contracts.topics import REQUESTS, sender
+from habeas.contracts.topics import sender
 from services.intake import domain, store
+from services.intake.changes import Begun, Judge, Refused, Wish, begin
+from services.intake.files import copy_of, early_said, tell_opened, tell_refused, tell_withdrawn
 from services.intake.store import Known, NewRequest
-from shared.events import SERVICES, RequestOpened, SubmissionRefused
+from shared.events import SERVICES
 from shared.messaging.received import Received
 from shared.messaging.work import Work
 from shared.registry import Registry
@@ -52,37 +52,26 @@ class Handlers:
         """Those among `submissions` that this transaction opened."""
         if not submissions:
             return {}
+        judge = Judge(self._registry, work.now)
         kid = work.keyring.sealing_kid(SERVICES)
         numbers = await store.reference_numbers(work.connection, len(submissions))
-        openings = {}
+        early = await early_said(work, [submission.request_id for submission in submissions])
+        begun: dict[UUID, tuple[Submission, Begun]] = {}
         requests = []
         for submission, number in zip(submissions, numbers, strict=True):
-            opening = domain.open_request(
-                submission.body,
-                submission.personal,
-                portal=self._registry.portals[submission.participant],
-                registry=self._registry,
-                now=work.now,
-            )
-            openings[submission.request_id] = opening
-            requests.append(
-                NewRequest(
-                    request_id=submission.request_id,
-                    reference=domain.reference(number),
-                    known=Known(submission.participant, _fingerprint(submission, kid, work), kid),
-                    decision=opening.decision,
-                    reason=opening.reason.code if opening.reason else None,
-                    received_at=submission.body.received_at,
-                    opened_at=work.now,
-                )
-            )
+            request_id, portal = submission.request_id, submission.participant
+            wish = Wish(submission.body, submission.personal)
+            beginning = begin(request_id, domain.reference(number), portal, wish, early.get(request_id, ()), judge)
+            begun[request_id] = submission, beginning
+            known = Known(portal, _fingerprint(submission, kid, work), kid)
+            requests.append(_row(submission, beginning, known, work))
         inserted = await store.insert(work.connection, requests)
-        opened: dict[UUID, Known] = {}
-        for submission, request in zip(submissions, requests, strict=True):
-            if request.request_id in inserted:
-                opened[request.request_id] = request.known
-                _announce(submission, request, openings[request.request_id], work)
-        return opened
+        for request_id in inserted:
+            _tell(*begun[request_id], work)
+        await store.settle_early(
+            work.connection, [said.key for request_id in inserted for said in early.get(request_id, ())]
+        )
+        return {request.request_id: request.known for request in requests if request.request_id in inserted}
 
     async def tell_portals(self, work: Work) -> None:
         """A refused record whose sender and ce_id can be read is told to its portal, on its status topic."""
@@ -91,44 +80,31 @@ class Handlers:
             ce_id = readable_id(record.headers)
             if portal is None or ce_id is None:
                 continue
-            refused = SubmissionRefused(
-                request_id=readable_subject(record.key, record.headers),
-                portal=portal,
-                ce_id=ce_id,
-                errors=(SubmissionError(code=error.reason, pointer=error.pointer),),
-            )
-            work.send(REQUESTS, refused, subject=ce_id)
+            refused = Refused(error.reason, error.pointer)
+            tell_refused(refused, portal, readable_subject(record.key, record.headers), ce_id, work)
 
 
-def not_yet(message: type[Message]) -> Any:
-    """A handler that says so: amendments, withdrawals and confirmations are read, and cannot be acted upon yet."""
-
-    async def refuse(batch: Sequence[Received[Any, Any]], work: Work) -> None:
-        for received in batch:
-            work.refuse(received, Reason.TYPE_UNEXPECTED, "ce_type", f"{message.TYPE} is not acted upon yet")
-
-    return refuse
-
-
-def _announce(submission: Submission, request: NewRequest, opening: domain.Opening, work: Work) -> None:
-    body = submission.body
-    event = RequestOpened(
+def _row(submission: Submission, begun: Begun, known: Known, work: Work) -> NewRequest:
+    request = begun.request
+    return NewRequest(
         request_id=request.request_id,
         reference=request.reference,
-        portal=submission.participant,
-        decision=opening.decision,
-        right=body.right,
-        regulation=opening.regulation,
-        jurisdiction=body.jurisdiction,
-        case_id=body.case_id,
-        notify_by=body.notify_by,
-        received_at=body.received_at,
-        opened_at=work.now,
-        due=opening.due,
-        reason=opening.reason,
-        personal=work.seal(RequestOpened, opening.personal, subject=request.request_id),
+        known=known,
+        decision=request.state,
+        reason=request.reason,
+        received_at=submission.body.received_at,
+        opened_at=request.opened_at,
+        withdrawn_at=request.withdrawn_at,
+        copy=copy_of(request, work),
     )
-    work.send(REQUESTS, event, subject=request.request_id, causation=submission.event.id)
+
+
+def _tell(submission: Submission, begun: Begun, work: Work) -> None:
+    tell_opened(begun.told, work, submission.event.id)
+    if begun.withdrawal is not None:
+        tell_withdrawn(begun.withdrawal, work)
+    for said, refused in begun.refused:
+        tell_refused(refused, said.portal, said.request_id, said.ce_id, work)
 
 
 def _fingerprint(submission: Submission, kid: str, work: Work) -> bytes:

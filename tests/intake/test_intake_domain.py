@@ -8,25 +8,75 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habeas.contracts.submission import Details, Identity, Period, Requester, SubmissionPersonal
-from habeas.contracts.vocabulary import Relationship, Right
-from services.intake.domain import CARRIED_OUT, CLOCK_TOLERANCE, in_future, is_proven, open_request, reference
+from habeas.contracts.submission import Correction, Details, Identity, Period, Requester, Subject, SubmissionPersonal
+from habeas.contracts.vocabulary import ProofLevel, Relationship, Right
+from services.intake.domain import CLOCK_TOLERANCE, due_date, in_future, is_proven, open_request, reference
 from shared.events import Decision
-from shared.law.deadline import strictest_deadline
+from shared.law.deadline import deadline, strictest_deadline
+from shared.law.regime import regime
+from shared.registry_entries import Trust
 from tests.core.workbench import NOW, REGISTRY
 from tests.intake.samples import PROVEN, RECEIVED, identity, person, proof, submission
 
 WEB, HELPDESK = REGISTRY.portals["web"], REGISTRY.portals["helpdesk"]
 
 
-def opening(personal: SubmissionPersonal = PROVEN, portal: Any = WEB, **members: Any) -> Any:
-    return open_request(submission(**members), personal, portal=portal, registry=REGISTRY, now=NOW)
+def opening(personal: SubmissionPersonal = PROVEN, portal: Any = WEB, vouched: bool = False, **members: Any) -> Any:
+    return open_request(submission(**members), personal, portal=portal, registry=REGISTRY, now=NOW, vouched=vouched)
 
 
-@pytest.mark.parametrize("right", sorted(CARRIED_OUT))
-def test_what_runs_by_itself_is_accepted(right: Right) -> None:
-    found = opening(right=right)
+AUTOMATED = tuple(
+    Right(word)
+    for word in (
+        "access",
+        "portability",
+        "rectification",
+        "erasure",
+        "restriction",
+        "objection",
+        "consent_withdrawal",
+    )
+)
+CORRECTION = Correction(category="account", field="email", value="new@example.org")
+
+
+def wish(*identities: Identity, relationship: str = "self", minor: bool = False, **details: Any) -> SubmissionPersonal:
+    """What somebody asks for in detail; proven, unless identities are given."""
+    return SubmissionPersonal(
+        subject=Subject(name="Ana", minor=minor, identities=identities or (identity(shown=proof()),)),
+        requester=Requester(relationship=relationship),
+        details=Details(**details),
+    )
+
+
+def details_for(right: Right) -> dict[str, Any]:
+    return {"corrections": (CORRECTION,)} if right is Right.RECTIFICATION else {}
+
+
+def test_the_rights_that_run_by_themselves_are_those_whose_reach_is_known() -> None:
+    assert set(regime("eu-gdpr").reach) == set(AUTOMATED)
+
+
+@pytest.mark.parametrize("right", AUTOMATED)
+@pytest.mark.parametrize(
+    "details",
+    [
+        {},
+        {"categories": ("invoices",)},
+        {"categories": ("invoices", "account"), "purposes": ("billing", "marketing_messages")},
+        {"categories": ("own_installation", "account")},
+        {"period": Period(start=NOW)},
+        {"period": Period()},
+        {"statement": "all of it"},
+    ],
+)
+def test_what_is_clear_is_accepted(right: Right, details: dict[str, Any]) -> None:
+    asked = wish(**details_for(right), **details)
+    found = opening(asked, right=right, after=(UUID(int=7),), case_id=UUID(int=8))
     assert (found.decision, found.reason, found.regulation) == (Decision.ACCEPTED, None, "eu-gdpr")
+    assert found.personal.details == asked.details
+    controller = REGISTRY.controller
+    assert found.due == deadline("eu-gdpr", right, RECEIVED, place=controller.place, time_zone=controller.time_zone)
 
 
 @pytest.mark.parametrize(
@@ -37,31 +87,46 @@ def test_what_runs_by_itself_is_accepted(right: Right) -> None:
         *(
             ({"right": right}, PROVEN, "right_not_automated")
             for right in Right
-            if right not in CARRIED_OUT and right is not Right.UNCLASSIFIED
+            if right not in AUTOMATED and right is not Right.UNCLASSIFIED
         ),
         ({"jurisdiction": None}, PROVEN, "regulation_unknown"),
         ({"jurisdiction": "US-CA"}, PROVEN, "regulation_unknown"),
         ({"jurisdiction": "Atlantis"}, PROVEN, "regulation_unknown"),
         ({"regulation": "xx-law"}, PROVEN, "regulation_unknown"),
         *(
-            ({}, person(identity(shown=proof()), requester=Requester(relationship=word)), "acts_for_another")
+            ({}, wish(relationship=word), "acts_for_another")
             for word in (*(word for word in Relationship if word is not Relationship.SELF), "neighbour")
         ),
         *(
-            ({}, person(identity(shown=proof()), details=details), "scope_limited")
-            for details in (
-                Details(categories=("invoices",)),
-                Details(purposes=("billing",)),
-                Details(period=Period(start=NOW)),
-                Details(period=Period()),
-            )
+            ({}, wish(relationship=word, minor=True), "acts_for_another")
+            for word in Relationship
+            if word not in {Relationship.SELF, Relationship.REPORTER}
         ),
-        ({"after": (UUID(int=7),)}, PROVEN, "comes_after_another"),
+        ({}, wish(relationship="reporter", minor=True), "child_reported"),
+        ({"right": "erasure"}, wish(identity(), relationship="reporter", minor=True), "child_reported"),
+        ({}, wish(categories=("invoices", "horoscopes")), "scope_unknown"),
+        ({}, wish(categories=("horoscopes", "own_installation")), "scope_unknown"),
+        ({}, wish(purposes=("billing", "astrology")), "scope_unknown"),
+        ({}, wish(identity(), purposes=("astrology",)), "scope_unknown"),
+        ({"right": "rectification"}, PROVEN, "corrections_missing"),
+        ({"right": "rectification"}, wish(categories=("account",)), "corrections_missing"),
+        *(
+            (
+                {"right": "rectification"},
+                wish(corrections=(CORRECTION, CORRECTION.model_copy(update={"category": category}))),
+                "scope_unknown",
+            )
+            for category in ("horoscopes", "own_installation")
+        ),
         # A person looks at it before its identity matters.
         ({"right": "seance"}, person(identity()), "right_not_classified"),
         # The first thing that is unclear is told.
         ({"right": "seance", "jurisdiction": "US"}, PROVEN, "right_not_classified"),
-        ({"right": "rectification", "jurisdiction": "US"}, PROVEN, "regulation_unknown"),
+        ({"right": "opt_out", "jurisdiction": "US"}, PROVEN, "regulation_unknown"),
+        ({"right": "opt_out"}, wish(relationship="agent"), "right_not_automated"),
+        ({"right": "opt_out"}, wish(categories=("own_installation",)), "right_not_automated"),
+        ({"right": "rectification"}, wish(relationship="agent"), "acts_for_another"),
+        ({"right": "rectification"}, wish(categories=("horoscopes",)), "scope_unknown"),
     ],
 )
 def test_what_is_unclear_is_never_refused(members: dict[str, Any], personal: SubmissionPersonal, code: str) -> None:
@@ -69,6 +134,65 @@ def test_what_is_unclear_is_never_refused(members: dict[str, Any], personal: Sub
     assert (found.decision, found.reason.code) == (Decision.TRIAGE, code)
     zone = REGISTRY.controller.time_zone
     assert found.due == strictest_deadline(RECEIVED, place=REGISTRY.controller.place, time_zone=zone)
+
+
+@pytest.mark.parametrize("right", AUTOMATED)
+@pytest.mark.parametrize(
+    "personal",
+    [
+        wish(categories=("own_installation",)),
+        wish(identity(), categories=("own_installation",)),
+        wish(relationship="agent", categories=("own_installation",)),
+        wish(categories=("own_installation",), purposes=("astrology",)),
+    ],
+)
+def test_what_another_decides_about_is_refused_whoever_asks(right: Right, personal: SubmissionPersonal) -> None:
+    found = opening(personal, right=right)
+    assert (found.decision, found.reason.code) == (Decision.REFUSED, "not_controller")
+    assert found.due.on == date(2026, 4, 2)
+
+
+def test_corrections_matter_to_a_rectification_alone() -> None:
+    asked = wish(corrections=(CORRECTION.model_copy(update={"category": "horoscopes"}),))
+    assert opening(asked, right="erasure").decision is Decision.ACCEPTED
+
+
+def test_the_privacy_team_can_vouch_for_identity_and_authority() -> None:
+    unproven = wish(identity(), identity("acc-1", "account_id"), relationship="parent", minor=True)
+    found = opening(unproven, vouched=True)
+    assert (found.decision, found.reason) == (Decision.ACCEPTED, None)
+    assert found.personal.subject == unproven.subject
+    assert found.personal.requester == unproven.requester
+
+
+@pytest.mark.parametrize(
+    ("members", "personal", "decision", "code"),
+    [
+        ({}, SubmissionPersonal(subject=Subject()), Decision.REFUSED, "identity_not_established"),
+        ({"right": "opt_out"}, PROVEN, Decision.TRIAGE, "right_not_automated"),
+        ({}, wish(categories=("horoscopes",)), Decision.TRIAGE, "scope_unknown"),
+        ({}, wish(categories=("own_installation",)), Decision.REFUSED, "not_controller"),
+    ],
+)
+def test_and_for_nothing_else(
+    members: dict[str, Any], personal: SubmissionPersonal, decision: Decision, code: str
+) -> None:
+    found = opening(personal, vouched=True, **members)
+    assert (found.decision, found.reason.code) == (decision, code)
+
+
+def test_a_portal_that_has_left_the_registry_proves_nothing() -> None:
+    assert opening(portal=None).reason.code == "identity_not_established"
+
+
+@pytest.mark.parametrize(
+    ("regulation", "right"), [("eu-gdpr", "opt_out"), ("eu-gdpr", "seance"), ("xx-law", "access"), (None, "access")]
+)
+def test_where_no_clock_fits_the_strictest_runs(regulation: str | None, right: str) -> None:
+    at = datetime(2026, 3, 3, 9, tzinfo=UTC)
+    controller = REGISTRY.controller
+    found = due_date(submission(right=right, received_at=at), regulation, REGISTRY)
+    assert found == strictest_deadline(at, place=controller.place, time_zone=controller.time_zone)
 
 
 def test_a_regulation_that_is_named_needs_no_place() -> None:
@@ -125,7 +249,7 @@ def test_whose_word_is_taken(portal: Any, method: str, level: str, at: datetime,
 
 @pytest.mark.parametrize(("level", "expected"), [("low", False), ("substantial", True), ("high", True)])
 def test_the_lowest_level_a_portal_is_believed_at(level: str, expected: bool) -> None:
-    strict = WEB.model_copy(update={"trusted": {"portal_login": "substantial"}})
+    strict = WEB.model_copy(update={"trusted": {"portal_login": Trust(level=ProofLevel.SUBSTANTIAL)}})
     assert is_proven(identity(shown=proof(level=level)), strict, NOW) is expected
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from habeas.contracts import Reason
 from habeas.contracts.sealing import new_key
-from habeas.contracts.submission import Details, IdentityConfirmed, Requester, RequestWithdrawn
+from habeas.contracts.submission import Details, Requester
 from habeas.contracts.topics import REQUESTS, submissions
 from services.intake.app import assemble
 from shared.database import Pool
@@ -18,7 +18,7 @@ from shared.events import Decision, RequestOpened, SubmissionRefused
 from shared.messaging.consumer import Consumer, Patience
 from shared.messaging.service import Context
 from tests.core.fixtures import MakeOutbox
-from tests.core.workbench import NOW, REGISTRY, Clock, Keys, PrivateOutbox, Raw, buried, event, raw
+from tests.core.workbench import NOW, REGISTRY, Clock, Keys, PrivateOutbox, Raw, buried
 from tests.intake.samples import PROVEN, identity, person, proof, submitted
 from tests.stack_database import Database
 
@@ -214,14 +214,6 @@ async def test_bad_records_disturb_nothing_and_are_told_where_they_can_be(
 
 def with_id(record: Raw, ce_id: UUID) -> list[tuple[str, bytes | None]]:
     return [(name, str(ce_id).encode() if name == "ce_id" else value) for name, value in record.headers]
-
-
-async def test_what_cannot_be_acted_upon_yet_is_said(intake: Consumer, outbox: PrivateOutbox, keys: Keys) -> None:
-    withdrawn = raw(submissions("web"), event(RequestWithdrawn(request_id=uuid4())))
-    await intake.handle([withdrawn])
-    assert [letter.reason for letter in outbox.dead_letters()] == [Reason.TYPE_UNEXPECTED]
-    assert len(outbox.said(SubmissionRefused)) == 1
-    assert IdentityConfirmed.TYPE in {route.model.TYPE for route in intake.routes}
 
 
 async def test_two_processes_with_the_same_batch_open_each_request_once(
