@@ -13,7 +13,20 @@ import typer
 
 from operations.errors import DiskFullError, OperationsError, is_disk_full
 
-MODULES = ("stack", "demo", "set_up", "rules", "contract", "submit", "clock", "requests", "status", "dead_letters", "conformance")
+MODULES = (
+    "stack",
+    "demo",
+    "set_up",
+    "rules",
+    "contract",
+    "submit",
+    "clock",
+    "requests",
+    "status",
+    "dead_letters",
+    "decide",
+    "conformance",
+)
 
 
 def build() -> typer.Typer:

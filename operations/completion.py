@@ -7,6 +7,7 @@ from pathlib import Path
 
 from habeas.contracts.errors import Reason
 from operations.programs import SERVICES, SYSTEMS
+from shared.law.grounds import GROUNDS
 
 LAW = Path(__file__).resolve().parents[1] / "shared" / "law" / "data"
 
@@ -27,6 +28,10 @@ def programs(incomplete: str) -> list[str]:
 
 def reasons(incomplete: str) -> list[str]:
     return _starting(Reason, incomplete)
+
+
+def grounds(incomplete: str) -> list[str]:
+    return _starting(sorted(GROUNDS), incomplete)
 
 
 def regulations(incomplete: str) -> list[str]:

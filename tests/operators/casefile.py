@@ -1,16 +1,17 @@
-"""Case files as the collector would have them, written by its own store."""
+"""Case files as the collector would have them."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
+
+import orjson
 
 from habeas.contracts.status import Due, StatusChanged, SystemStatus
 from services.collector import store
-from services.collector.store import NewResult, Saved
 from services.intake.domain import reference
 from shared.database import Pool
-from shared.events import DeliveryResult, NoticeDelivered, Recipient
+from shared.events import PastTask
 from tests.collector.samples import item, opened, plan, task
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -40,58 +41,57 @@ def status(number: int, due: Due | None = None, **members: Any) -> StatusChanged
 
 async def file(pool: Pool, statuses: Sequence[StatusChanged]) -> None:
     """Write a case for each."""
-    async with pool.acquire() as connection, connection.transaction():
-        await store.open_cases(
-            connection,
-            [
-                opened(request_id=each.request_id, reference=each.reference, right=each.right, due=each.due)
-                for each in statuses
-            ],
-        )
-        await store.save(connection, [Saved(each, frozenset(), frozenset()) for each in statuses])
+    for each in statuses:
+        await file_unheard(pool, each)
+    await pool.executemany(
+        "UPDATE cases SET version = $2, status = $3 WHERE request_id = $1",
+        [(each.request_id, each.version, each.model_dump_json()) for each in statuses],
+    )
+
+
+async def file_unheard(pool: Pool, said: StatusChanged) -> None:
+    """A case that is opened, and of which no status was published."""
+    body = opened(request_id=said.request_id, reference=said.reference, right=said.right, due=said.due)
+    async with pool.acquire() as connection:
+        await store.open_cases(connection, [body])
 
 
 async def file_history(pool: Pool, said: StatusChanged) -> None:
     """A case with a plan of three systems, two answers (one of them of a stranger), and two mails."""
     await file(pool, [said])
     request_id = said.request_id
-    async with pool.acquire() as connection, connection.transaction():
-        await store.record_plans(connection, [plan(request_id, billing="asked", support="asked", analytics="waiting")])
-        await store.record_results(connection, [_result(request_id, "billing"), _result(request_id, "payments")])
-        await store.record_deliveries(
-            connection,
-            [
-                NoticeDelivered(
-                    request_id=request_id,
-                    notice="acknowledged",
-                    recipient=Recipient.REQUESTER,
-                    ordinal=1,
-                    result=DeliveryResult.ACCEPTED,
-                    at=NOW - timedelta(hours=1),
-                ),
-                NoticeDelivered(
-                    request_id=request_id,
-                    notice="dpo_review",
-                    recipient=Recipient.DPO,
-                    ordinal=1,
-                    result=DeliveryResult.BOUNCED,
-                    at=NOW,
-                ),
-            ],
+    made = plan(request_id, billing="asked", support="asked", analytics="waiting")
+    billing, *others = made.systems
+    held = billing.model_copy(
+        update={"attempt": 2, "earlier": (PastTask(task_id=task(request_id, "billing", 7), action="hold"),)}
+    )
+    systems = made.model_copy(update={"systems": (held, *others)}).model_dump(mode="json")["systems"]
+    await pool.execute(
+        "INSERT INTO plans (request_id, version, systems) VALUES ($1, 1, $2)",
+        request_id,
+        orjson.dumps(systems).decode(),
+    )
+    summary = orjson.dumps([item(count=12, category="invoices").model_dump(mode="json")]).decode()
+    for system, attempt in (("billing", 1), ("billing", 7), ("payments", 1)):
+        await pool.execute(
+            """
+            INSERT INTO results (task_id, request_id, system, ce_id, outcome, summary, personal, fingerprint, kid,
+                                 received_at)
+            VALUES ($1, $2, $3, gen_random_uuid(), 'completed', $4, 'sealed', $5, 'services/1', $6)
+            """,
+            task(request_id, system, attempt),
+            request_id,
+            system,
+            summary,
+            bytes(32),
+            NOW,
         )
-
-
-def _result(request_id: UUID, system: str) -> NewResult:
-    return NewResult(
-        task_id=task(request_id, system),
-        request_id=request_id,
-        system=system,
-        ce_id=uuid4(),
-        outcome="completed",
-        summary=(item(count=12, category="invoices"),),
-        personal="sealed",
-        found=None,
-        fingerprint=bytes(32),
-        kid="services/1",
-        received_at=NOW,
+    await pool.execute(
+        """
+        INSERT INTO deliveries (request_id, notice, recipient, ordinal, result, at)
+        VALUES ($1, 'acknowledged', 'requester', 1, 'accepted', $2), ($1, 'dpo_review', 'dpo', 1, 'bounced', $3)
+        """,
+        request_id,
+        NOW - timedelta(hours=1),
+        NOW,
     )

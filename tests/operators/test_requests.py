@@ -13,7 +13,7 @@ from operations.inspect.cases import COUNTED, Wanted
 from operations.inspect.database import SQL
 from shared.database import Pool
 from tests.core.plans import explain, indexes, scanned
-from tests.operators.casefile import NOW, due_on, file, file_history, status
+from tests.operators.casefile import NOW, due_on, file, file_history, file_unheard, status
 from tests.operators.keyboard import Said, habeas
 from tests.stack_database import Database
 
@@ -110,14 +110,16 @@ async def test_an_empty_case_file(database: Database) -> None:
 async def test_no_table_is_read_from_end_to_end(pool: Pool) -> None:
     """With twenty thousand cases, a hundredth of them open."""
     load = """
-        INSERT INTO cases (request_id, opened, version, status)
-        SELECT gen_random_uuid(), '{}', 1, jsonb_build_object(
-            'state', CASE WHEN number % 100 = 0 THEN 'in_progress' ELSE 'closed' END,
-            'reference', 'HB-' || number, 'right', 'access', 'overdue', false,
-            'since', to_char(now() - number * interval '1 minute', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-            'due', jsonb_build_object('at', to_char(now() + number * interval '1 minute', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-                                      'on', to_char(now() + number * interval '1 minute', 'YYYY-MM-DD')))
-        FROM generate_series(1, 20000) AS number
+        INSERT INTO cases
+        SELECT (jsonb_populate_record(like_it, jsonb_build_object(
+            'request_id', gen_random_uuid(), 'version', 1, 'status', jsonb_build_object(
+                'state', CASE WHEN number % 100 = 0 THEN 'in_progress' ELSE 'closed' END,
+                'reference', 'HB-' || number, 'right', 'access', 'overdue', false,
+                'since', to_char(now() - number * interval '1 minute', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                'due', jsonb_build_object(
+                    'at', to_char(now() + number * interval '1 minute', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                    'on', to_char(now() + number * interval '1 minute', 'YYYY-MM-DD')))))).*
+        FROM cases AS like_it, generate_series(1, 20000) AS number
     """
     late, narrow, closed = (
         Wanted(NOW, overdue=True),
@@ -132,6 +134,7 @@ async def test_no_table_is_read_from_end_to_end(pool: Pool) -> None:
         "case_by_id": ([(status(1).request_id,)], {"cases_pkey"}),
         "case_by_reference": ([("HB-77",)], {"cases_reference"}),
     }
+    await file_unheard(pool, status(1))
     async with pool.acquire() as connection:
         await connection.execute(load)
         await connection.execute("ANALYZE cases")
@@ -156,20 +159,17 @@ async def test_one_request(database: Database, pool: Pool) -> None:
         assert "sealed" not in shown.out
     answer = json.loads((await ask(database, "status", said.reference, "--json")).out)
     assert answer["status"]["state"] == "in_review"
-    assert [(each["system"], each["outcome"]) for each in answer["tasks"]] == [
-        ("billing", "completed"),
-        ("support", None),
+    assert [(each["system"], each["action"], each["current"], each["outcome"]) for each in answer["tasks"]] == [
+        ("billing", "hold", False, "completed"),
+        ("billing", "erase", True, "completed"),
+        ("support", "erase", True, None),
     ]
     assert [each["notice"] for each in answer["told"]] == ["acknowledged", "dpo_review"]
     assert "personal" not in json.dumps(answer)
 
 
 async def test_one_that_has_no_status_yet(database: Database, pool: Pool) -> None:
-    from services.collector import store
-    from tests.collector.samples import opened
-
-    async with pool.acquire() as connection:
-        await store.open_cases(connection, [opened(request_id=status(1).request_id)])
+    await file_unheard(pool, status(1))
     shown = await ask(database, "status", str(status(1).request_id))
     assert shown.code == 0
     assert "no status yet" in shown.out
