@@ -52,6 +52,10 @@ class Engine:
         ids = (await self._docker("container", "ls", "--all", "--quiet", *filters)).split()
         return list(json.loads(await self._docker("container", "inspect", *ids))) if ids else []
 
+    async def act(self, verb: str, *containers: str) -> None:
+        """`start`, `stop` or `kill` containers, by id: at once, and without a look at what they depend on."""
+        await self._docker("container", verb, *containers)
+
     async def port(self, service: str, inside: int) -> int:
         """Return the port on the loopback interface where a service's port is published."""
         return int((await self.compose("port", service, str(inside))).strip().rpartition(":")[2])

@@ -41,6 +41,7 @@ class Container:
         self.name = name
         self.state = State.STOPPED
         self.pid: int | None = None  # as the machine counts
+        self.id = ""  # the container's
         self._on_change = on_change
         self._changed = asyncio.Event()
 
@@ -55,8 +56,10 @@ class Container:
                 await self._changed.wait()
 
     def take(self, known: Mapping[str, Any]) -> None:
-        """Note what Docker says of the container."""
-        self._set(state_of(known), known.get("Pid") or None)
+        """Note what Docker says of the container; nothing when there is none."""
+        self.id = known.get("Id", "")
+        state = known.get("State", {})
+        self._set(state_of(state), state.get("Pid") or None)
 
     def down(self) -> None:
         """Note that it was ended and Docker has not told yet."""
@@ -139,14 +142,12 @@ class ComposeStack:
     async def stop(self, *names: str) -> None:
         """Stop these and leave them stopped."""
         self._stopped |= {*names}
-        await self.engine.compose("stop", *names)
-        await self._look()
+        await self._act("stop", *names)
 
     async def start(self, *names: str, timeout: float = 60.0) -> None:  # noqa: ASYNC109
         """Start these (again) and wait until they are ready. Raises StartError."""
-        await self.engine.compose("start", *names)
+        await self._act("start", *names)
         self._stopped -= {*names}
-        await self._look()
         await self.wait_ready(*names, timeout=timeout)
 
     async def wait_ready(self, *names: str, timeout: float = 60.0, attempts: int = 3) -> None:  # noqa: ASYNC109, ARG002
@@ -172,7 +173,7 @@ class ComposeStack:
             await asyncio.gather(*self._ending, return_exceptions=True)
         try:
             if self._stopped:
-                await self.engine.compose("start", *sorted(self._stopped))
+                await self._act("start", *self._stopped)
         finally:
             await self._exits.aclose()
 
@@ -198,15 +199,18 @@ class ComposeStack:
 
     async def _look(self) -> None:
         known = {
-            each["Config"]["Labels"]["com.docker.compose.service"]: each["State"]
+            each["Config"]["Labels"]["com.docker.compose.service"]: each
             for each in await self.engine.inspect(self._project)
         }
         for name in WATCHED:
             self.processes[CALLED.get(name, name)].take(known.get(name, {}))
 
     async def _kill(self, name: str) -> None:
-        await self.engine.compose("kill", "--signal", "SIGKILL", name)
-        await self.engine.compose("start", name)
+        await self._act("kill", name)
+        await self._act("start", name)
+
+    async def _act(self, verb: str, *names: str) -> None:
+        await self.engine.act(verb, *(self.processes[name].id for name in names))
         await self._look()
 
 
