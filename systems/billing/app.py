@@ -29,7 +29,7 @@ LABELS = {
 async def locate(task: Task, db: Connection) -> Answer:
     """Identifiers alone."""
     found = await people.find(task, db)
-    return Answer(identities=people.identities(found), outcome=TaskOutcome.COMPLETED if found else None)
+    return Answer(identities=people.identities(found))
 
 
 @billing.action("access")

@@ -29,10 +29,7 @@ LABELS = {
 async def locate(task: Task, api: Processor) -> Answer:
     """Identifiers alone."""
     found = await look(task, api)
-    return Answer(
-        identities=[identity("payment_customer_id", held.customer_id) for held in found],
-        outcome=TaskOutcome.COMPLETED if found else None,
-    )
+    return Answer(identities=[identity("payment_customer_id", held.customer_id) for held in found])
 
 
 @payments.action("access")

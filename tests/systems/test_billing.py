@@ -11,7 +11,6 @@ from stand import Stand
 from systems import sample
 from systems.billing.app import billing
 from systems.billing.store import keep_until
-from tests.participant.schemas import a_schema
 from tests.systems.clerk import Clerk
 
 KnownBy = Callable[[sample.Person], tuple[str, str]]
@@ -34,16 +33,7 @@ def ended() -> sample.Person:
 
 
 @pytest.fixture(scope="module")
-async def url(stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    async with a_schema(stand.database("billing")) as url:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("HABEAS_DATABASE_URL", url)
-            patch.setenv("HABEAS_DATA_DIR", str(tmp_path_factory.mktemp("billing")))
-            yield url
-
-
-@pytest.fixture(scope="module")
-async def clerk(url: str) -> AsyncIterator[Clerk]:
+async def clerk(billing_url: str) -> AsyncIterator[Clerk]:
     clerk = Clerk(billing)
     await clerk.start()
     yield clerk
@@ -51,8 +41,8 @@ async def clerk(url: str) -> AsyncIterator[Clerk]:
 
 
 @pytest.fixture
-async def db(clerk: Clerk, url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    connection = await asyncpg.connect(url)
+async def db(clerk: Clerk, billing_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect(billing_url)
     yield connection
     await connection.close()
 
@@ -163,10 +153,10 @@ async def test_unknown_people_are_not_held(clerk: Clerk) -> None:
 
 @pytest.mark.skipif("not os.environ.get('HABEAS_STACK_SUPERUSER')", reason="needs a stack of the tests' own")
 async def test_erased_values_are_gone_from_the_tables_files(
-    clerk: Clerk, ended: sample.Person, db: "asyncpg.Connection[asyncpg.Record]", stand: Stand, url: str
+    clerk: Clerk, ended: sample.Person, db: "asyncpg.Connection[asyncpg.Record]", stand: Stand, billing_url: str
 ) -> None:
     """Read as PostgreSQL's superuser, byte by byte, after a checkpoint: heap and statistics alike."""
-    schema = url.rsplit("=", 1)[1]
+    schema = billing_url.rsplit("=", 1)[1]
     assert await _bytes(schema, b"paid by card", stand)
     assert await _bytes(schema, ended.email.encode(), stand)
     await clerk.ask("erase", email(ended))
