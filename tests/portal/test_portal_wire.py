@@ -10,7 +10,9 @@ from uuid import UUID, uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber, UnknownProducerId
+from aiokafka.protocol.produce import ProduceRequest
 from portal_counter import NOW, Counter, rejection, status
 from stand import Stand
 
@@ -38,6 +40,7 @@ from habeas.portal import (
     SettingsError,
     SubmissionRejected,
     UnreachableError,
+    connecting,
     proven,
 )
 
@@ -202,6 +205,26 @@ async def test_a_call_that_is_cancelled_leaves_the_others_alone(
         assert hangs.cancelled()
         again = await portal.submit("erasure", identities=[ADA])
     assert {sent.ce_id, again.ce_id} <= {event.id for event, _, _ in await counter.submissions(3)}
+
+
+async def test_a_kafka_that_falls_silent_leaves_nothing_running(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = AIOKafkaConnection.send
+
+    def silent(self: AIOKafkaConnection, request: Any, *arguments: Any, **named: Any) -> Any:
+        if isinstance(request, ProduceRequest):
+            return asyncio.get_running_loop().create_future()
+        return send(self, request, *arguments, **named)
+
+    monkeypatch.setattr(connecting, "CLOSING", 0.3)
+    before = asyncio.all_tasks()
+    async with counter.portal(patience=1.0) as portal, within():
+        await portal.submit("access", identities=[ADA])
+        monkeypatch.setattr(AIOKafkaConnection, "send", silent)
+        with pytest.raises(NotConfirmedError, match="TimeoutError"):
+            await portal.submit("access", identities=[ADA])
+    assert asyncio.all_tasks() == before
 
 
 async def test_a_kafka_that_is_not_there_is_told(counter: Counter) -> None:
