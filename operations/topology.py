@@ -45,7 +45,7 @@ LONGEST_REGIME = timedelta(days=92)  # three months: one, extended by two (Art. 
 KEPT = LONGEST_REGIME + timedelta(days=30)  # of topics and of group offsets
 TIMEOUT = 30  # seconds for each answer of the cluster
 
-_EVERY_ACL = AclBindingFilter(
+EVERY_ACL = AclBindingFilter(
     ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
 )
 
@@ -131,7 +131,7 @@ def desired(portals: Iterable[str], systems: Iterable[str], partitions: int = 4,
         "fanout": [requests, progress],
         "collector": [*results.values(), requests, progress, commands],
         "notifier": [outcomes],
-        OPERATORS: [decisions, dead],
+        OPERATORS: [decisions, dead, *own_dead.values()],
         **{name: [status[name]] for name in portals},
         **{name: [tasks[name], own_dead[name]] for name in systems},
     }
@@ -239,9 +239,9 @@ def _credentials(admin: AdminClient, principals: Iterable[str]) -> dict[str, boo
 
 
 def _apply_acls(admin: AdminClient, topology: Topology, changes: Changes) -> None:
-    wanted = {_binding(acl): acl for acl in topology.acls}
-    present = set(admin.describe_acls(_EVERY_ACL).result(TIMEOUT))
-    new = {binding: acl for binding, acl in wanted.items() if binding not in present}
+    wanted = {binding(acl): acl for acl in topology.acls}
+    present = set(admin.describe_acls(EVERY_ACL).result(TIMEOUT))
+    new = {key: acl for key, acl in wanted.items() if key not in present}
     if new:
         _wait(admin.create_acls(list(new)))
         changes.acls += [show_acl(acl) for acl in new.values()]
@@ -256,7 +256,7 @@ def _apply_acls(admin: AdminClient, topology: Topology, changes: Changes) -> Non
 def _wait_until_in_force(admin: AdminClient, acls: set[AclBinding]) -> None:
     """The controller answers first and the broker follows: ACLs last, so with them come topics and credentials."""
     waited_until = time.monotonic() + TIMEOUT
-    while not acls <= set(admin.describe_acls(_EVERY_ACL).result(TIMEOUT)):
+    while not acls <= set(admin.describe_acls(EVERY_ACL).result(TIMEOUT)):
         if time.monotonic() > waited_until:
             raise TopologyError(
                 f"Kafka took the new ACLs, but its broker has not followed for {TIMEOUT} s. Apply again."
@@ -264,7 +264,8 @@ def _wait_until_in_force(admin: AdminClient, acls: set[AclBinding]) -> None:
         time.sleep(0.02)
 
 
-def _binding(acl: Acl) -> AclBinding:
+def binding(acl: Acl) -> AclBinding:
+    """As Kafka's admin client has it."""
     return AclBinding(
         ResourceType[acl.resource],
         acl.name,

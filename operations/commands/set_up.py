@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from operations import migrate as migration
 from operations import topology as wanted
 from operations.commands.stack import JsonOption, RegistryOption, RootOption
 from operations.connection import DEFAULT_ROOT, variables
+from operations.inspect.drift import Difference, difference, look
 from operations.stack.folder import read_json
 from operations.stack.kafka import admin_client
 from operations.stack.stack import REGISTRY
@@ -43,12 +45,20 @@ def migrate(root: RootOption = DEFAULT_ROOT) -> None:
 
 def show(
     registry: RegistryOption = REGISTRY,
-    partitions: PartitionsOption = 4,
-    replication: ReplicationOption = 1,
+    partitions: Annotated[int | None, typer.Option(help="Partitions of each topic.", min=1)] = None,
+    replication: Annotated[int | None, typer.Option(help="Copies of each topic.", min=1)] = None,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Only how the cluster differs from it; exit code 1 where it does.")
+    ] = False,
+    root: RootOption = DEFAULT_ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what the registry asks for. Needs no stack."""
-    topology = wanted.desired(*wanted.participants(registry), partitions, replication)
+    """Show what the registry asks for. Needs no stack, except for --diff."""
+    topology = wanted.desired(*wanted.participants(registry), partitions or 4, replication or 1)
+    if diff:
+        present = look(admin_client(variables(root=root)), topology)
+        _show_difference(difference(topology, present, partitions, replication), as_json=as_json)
+        return
     if as_json:
         print(json.dumps(topology.as_json(), indent=1))
         return
@@ -68,6 +78,23 @@ def show(
     console.print(
         "\nGroups: " + ", ".join(f"{acl.principal} {acl.name}{'*' if acl.prefixed else ''}" for acl in groups)
     )
+
+
+def _show_difference(found: Sequence[Difference], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"differs": bool(found), "differences": [each.as_json() for each in found]}, indent=1))
+    elif not found:
+        print("The cluster is as the registry asks.")
+    else:
+        for each in found:
+            change = f": {each.found} instead of {each.wanted}" if each.wanted else ""
+            print(f"{each.kind:<8} {each.what:<10} {each.name}{change}")
+        print(
+            "\n`habeas topology apply` adds what is missing and sets what is other (never the number of partitions or "
+            "copies). What is extra it leaves alone: removing it is for a person."
+        )
+    if found:
+        raise typer.Exit(1)
 
 
 def apply(

@@ -111,15 +111,15 @@ async def test_no_table_is_read_from_end_to_end(pool: Pool) -> None:
     """With twenty thousand cases, a hundredth of them open."""
     load = """
         INSERT INTO cases
-        SELECT (jsonb_populate_record(like_it, jsonb_build_object(
+        SELECT (made).* FROM (SELECT jsonb_populate_record(like_it, jsonb_build_object(
             'request_id', gen_random_uuid(), 'version', 1, 'status', jsonb_build_object(
                 'state', CASE WHEN number % 100 = 0 THEN 'in_progress' ELSE 'closed' END,
                 'reference', 'HB-' || number, 'right', 'access', 'overdue', false,
                 'since', to_char(now() - number * interval '1 minute', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
                 'due', jsonb_build_object(
                     'at', to_char(now() + number * interval '1 minute', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-                    'on', to_char(now() + number * interval '1 minute', 'YYYY-MM-DD')))))).*
-        FROM cases AS like_it, generate_series(1, 20000) AS number
+                    'on', to_char(now() + number * interval '1 minute', 'YYYY-MM-DD'))))) AS made
+            FROM cases AS like_it, generate_series(1, 20000) AS number OFFSET 0) AS rows
     """
     late, narrow, closed = (
         Wanted(NOW, overdue=True),
