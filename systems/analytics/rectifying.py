@@ -2,18 +2,16 @@
 
 import asyncio
 import datetime as dt
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from habeas.contracts.submission import Correction
-from habeas.contracts.vocabulary import CorrectionOp
 from habeas.participant import Answer, Did, NeedsInput, Task
 from systems.analytics import asked, recipients
 from systems.analytics.store import Warehouse
+from systems.corrections import EMAIL, corrected
 
-_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 _CATEGORY = "marketing_preference"
 
 
@@ -32,9 +30,9 @@ async def rectify(task: Task, store: Warehouse) -> Answer:
 
     def look() -> Corrected:
         held = store.marketing.consents(who)
-        addresses = corrected(held, wanted)
-        former = {row["account_id"]: store.hash.of(row["email"]) for row in held if row["account_id"] in addresses}
-        return Corrected(dt.datetime.now(dt.UTC), addresses, former)
+        right = addresses(held, wanted)
+        former = {row["account_id"]: store.hash.of(row["email"]) for row in held if row["account_id"] in right}
+        return Corrected(dt.datetime.now(dt.UTC), right, former)
 
     found = await task.once("corrected", Corrected, lambda: asyncio.to_thread(look))
     return await asyncio.to_thread(_rectify, task, store, found)
@@ -60,41 +58,24 @@ def _wanted(task: Task) -> list[Correction]:
     wanted = [correction for correction in task.details.corrections if correction.category in asked.scope(task)]
     if not wanted:
         raise NeedsInput("corrections_missing")
-    for correction in wanted:
-        if correction.op not in set(CorrectionOp):
-            raise NeedsInput("op_unknown")
-        # A consent without an address is one that has ended: an address can be replaced, and not removed.
-        if (correction.category, correction.field) != (_CATEGORY, "email") or correction.op == CorrectionOp.REMOVE:
-            raise NeedsInput("field_unknown")
-        if not (correction.value or "").strip():
-            raise NeedsInput("value_missing")
-        if not _ADDRESS.fullmatch((correction.value or "").strip()):
-            raise NeedsInput("value_invalid")
+    if any(correction.category != _CATEGORY for correction in wanted):
+        raise NeedsInput("field_unknown")
     return wanted
 
 
-def corrected(held: Sequence[dict[str, Any]], wanted: Sequence[Correction]) -> dict[str, str]:
+def addresses(held: Sequence[dict[str, Any]], wanted: Sequence[Correction]) -> dict[str, str]:
     """The right address by account; none where none of the records is held. Raises `NeedsInput`."""
-    addresses: dict[str, str] = {}
-    found = []
-    for correction in wanted:
-        value = (correction.value or "").strip()
-        meant = [row for row in held if correction.record_id in (None, f"consent-{row['account_id']}")]
-        found.append(bool(meant))
-        for row in meant:
-            if row["email"] is None:  # mere proof of a consent that has ended
-                raise NeedsInput("field_unknown")
-            address = addresses.get(row["account_id"], row["email"])
-            if _plain(address) != _plain(value):
-                if correction.op == CorrectionOp.COMPLETE:
-                    raise NeedsInput("already_filled")
-                if correction.old is not None and _plain(address) != _plain(correction.old):
-                    raise NeedsInput("old_value_differs")
-            addresses[row["account_id"]] = value
-    if any(found) and not all(found):
+    ids = {f"consent-{row['account_id']}": row for row in held}
+    known = [correction.record_id is None or correction.record_id in ids for correction in wanted]
+    if not held or not any(known):
+        return {}
+    if not all(known):
         raise NeedsInput("record_unknown")
-    return addresses
-
-
-def _plain(address: str) -> str:
-    return address.strip().casefold()
+    right = {}
+    for record_id, row in ids.items():
+        mine = [correction for correction in wanted if correction.record_id in (None, record_id)]
+        if mine and row["email"] is None:  # mere proof of a consent that has ended
+            raise NeedsInput("field_unknown")
+        if mine:
+            right[row["account_id"]] = corrected(row, mine, {"email": EMAIL})["email"]
+    return right

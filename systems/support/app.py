@@ -2,7 +2,6 @@
 
 import datetime as dt
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -87,9 +86,11 @@ async def correct(task: Task, db: sqlite3.Connection) -> Answer:
     limits.release(db, task.request_id)
     asked = _scope(task)
     wanted = [correction for correction in task.details.corrections if correction.category in asked]
-    counts, changed = rectify.correct(db, _emails(task), wanted)
-    told = {category: recipients.tell(db, task, category, ids) for category, ids in changed.items()}
-    return _answer(counts, Did.RECTIFIED, told)
+    right = rectify.correct(db, _emails(task), wanted)
+    if not right:
+        return Answer()
+    told = recipients.tell(db, task, rectify.CATEGORY, {conversation for conversation, _ in right})
+    return _answer({rectify.CATEGORY: len(right)}, Did.RECTIFIED, {rectify.CATEGORY: told})
 
 
 @support.action("erase")
@@ -246,11 +247,11 @@ def _inside(task: Task, at: dt.datetime) -> bool:
     return (period.start is None or at >= period.start) and (period.end is None or at < period.end)
 
 
-def _counts(found: dict[str, list[str]]) -> Counter[str]:
-    return Counter({category: len(ids) for category, ids in found.items()})
+def _counts(found: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    return {category: len(ids) for category, ids in found.items()}
 
 
-def _answer(counts: Counter[str], did: Did, told: Mapping[str, int] = MappingProxyType({})) -> Answer:
+def _answer(counts: Mapping[str, int], did: Did, told: Mapping[str, int] = MappingProxyType({})) -> Answer:
     return Answer(
         summary=[
             *(SummaryItem(category=category, did=did, count=count) for category, count in counts.items()),

@@ -1,107 +1,74 @@
 """Corrects people's names and addresses (GDPR Art. 16). What they wrote stays as they wrote it."""
 
-import re
 import sqlite3
-from collections import Counter
 from collections.abc import Sequence
 
 from habeas.contracts.submission import Correction
-from habeas.contracts.vocabulary import CorrectionOp
 from habeas.participant import NeedsInput
+from systems.corrections import EMAIL, TEXT, corrected
 from systems.support import limits
 from systems.support.store import holds, normal
 
+CATEGORY = "support_conversations"
+_FIELDS = {"name": TEXT, "email": EMAIL}
 _ADDRESSED = {"messages": "conversation_id", "conversations": "id", "product_notes": "conversation_id"}
-_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 
 
-def correct(
-    db: sqlite3.Connection, emails: Sequence[str], corrections: Sequence[Correction]
-) -> tuple[Counter[str], dict[str, set[str]]]:
-    """Records that are right now, counted by category (once for each field), and which ones. None where none are held.
+def correct(db: sqlite3.Connection, emails: Sequence[str], corrections: Sequence[Correction]) -> set[tuple[str, str]]:
+    """The conversations that are right now, each with the field that is. None where none are held.
 
-    Raises `NeedsInput`, and the caller's transaction then undoes what was already done.
+    Raises `NeedsInput`, before anything is changed.
     """
     if not corrections:
         raise NeedsInput("corrections_missing")
-    counts: Counter[str] = Counter()
-    changed: dict[str, set[str]] = {}
-    missing = False
-    # Addresses last: the other corrections find their records by them.
-    for correction in sorted(corrections, key=lambda correction: correction.field == "email"):
-        value = _value(correction)
-        held = _held(db, emails, correction)
-        if not held:
-            missing = True
-            continue
-        right = [row for row in held if row["held"] == value]
-        wrong = [row for row in held if correction.old is None or _same(correction.field, row["held"], correction.old)]
-        if not wrong and not right:
-            raise NeedsInput("old_value_differs")
-        if correction.op == CorrectionOp.COMPLETE and len(right) < len(held):
-            raise NeedsInput("already_filled")
-        ids = {row["conversation_id"] for row in (*right, *wrong)}
-        if correction.field == "name":
-            _rename(db, wrong, value)
-        else:
-            # Under another person's address their records and these would become one.
-            if value not in emails and holds(db, value):
-                raise NeedsInput("value_taken")
-            _readdress(db, wrong, value)
-        counts[correction.category] += len(ids)
-        changed.setdefault(correction.category, set()).update(ids)
-    if missing and changed:
-        raise NeedsInput("record_unknown")
-    return counts, changed
-
-
-def _value(correction: Correction) -> str:
-    """The new value. Both fields have to have one: neither can be removed."""
-    if correction.op not in set(CorrectionOp):
-        raise NeedsInput("op_unknown")
-    if (correction.category, correction.field) not in {
-        ("support_conversations", "name"),
-        ("support_conversations", "email"),
-    } or correction.op == CorrectionOp.REMOVE:
+    if any(correction.category != CATEGORY for correction in corrections):  # a note has nothing but the team's words
         raise NeedsInput("field_unknown")
-    value = (correction.value or "").strip()
-    if not value:
-        raise NeedsInput("value_missing")
-    if correction.field == "email" and not _ADDRESS.fullmatch(value):
-        raise NeedsInput("value_invalid")
-    return normal(value) if correction.field == "email" else value
+    rows = [row for email in emails for row in _written(db, email)]
+    conversations = {row["conversation_id"] for row in rows}
+    known = [correction.record_id is None or correction.record_id in conversations for correction in corrections]
+    if not rows or not any(known):
+        return set()
+    if not all(known):
+        raise NeedsInput("record_unknown")
+    right = [(row, corrected(row, _about(row, corrections), _FIELDS)) for row in rows]
+    for _, values in right:
+        # Under another person's address their records and these would become one.
+        if "email" in values and normal(values["email"]) not in emails and holds(db, values["email"]):
+            raise NeedsInput("value_taken")
+    for row, values in right:
+        if "name" in values:
+            _rename(db, row, values["name"])
+        if "email" in values:
+            _readdress(db, row, normal(values["email"]))
+    return {(row["conversation_id"], field) for row, values in right for field in values}
 
 
-def _same(field: str, held: str, old: str) -> bool:
-    return normal(held) == normal(old) if field == "email" else held.strip() == old.strip()
+def _written(db: sqlite3.Connection, email: str) -> list[dict[str, str]]:
+    """Under which names somebody wrote in which conversation."""
+    rows = db.execute(
+        "select distinct conversation_id, email, author as name from messages where email = ?", (normal(email),)
+    )
+    return [dict(row) for row in rows]
 
 
-def _held(db: sqlite3.Connection, emails: Sequence[str], correction: Correction) -> list[sqlite3.Row]:
-    column = "author" if correction.field == "name" else "email"
-    found: list[sqlite3.Row] = []
-    for email in emails:
-        found += db.execute(
-            f"""select distinct conversation_id, email, {column} as held from messages
-                where email = ?1 and (?2 is null or conversation_id = ?2)""",  # noqa: S608 - one of two words
-            (email, correction.record_id),
-        )
-    return found
+def _about(row: dict[str, str], corrections: Sequence[Correction]) -> list[Correction]:
+    return [correction for correction in corrections if correction.record_id in (None, row["conversation_id"])]
 
 
-def _rename(db: sqlite3.Connection, wrong: Sequence[sqlite3.Row], name: str) -> None:
-    db.executemany(
+def _rename(db: sqlite3.Connection, row: dict[str, str], name: str) -> None:
+    db.execute(
         "update messages set author = ? where conversation_id = ? and email = ? and author = ?",
-        [(name, row["conversation_id"], row["email"], row["held"]) for row in wrong],
+        (name, row["conversation_id"], row["email"], row["name"]),
     )
 
 
-def _readdress(db: sqlite3.Connection, wrong: Sequence[sqlite3.Row], new: str) -> None:
+def _readdress(db: sqlite3.Connection, row: dict[str, str], new: str) -> None:
     """Notes go along: the address is what they are found by, and an old one would hide them from their person."""
-    for row in wrong:
-        for table, key in _ADDRESSED.items():
-            db.execute(
-                f"update {table} set email = ? where {key} = ? and email = ?",  # noqa: S608 - names of our own
-                (new, row["conversation_id"], row["email"]),
-            )
-    for old in {row["email"] for row in wrong}:
-        limits.readdress(db, old, new, all_of_it=not holds(db, old))
+    if new == row["email"]:
+        return
+    for table, key in _ADDRESSED.items():
+        db.execute(
+            f"update {table} set email = ? where {key} = ? and email = ?",  # noqa: S608 - names of our own
+            (new, row["conversation_id"], row["email"]),
+        )
+    limits.readdress(db, row["email"], new, all_of_it=not holds(db, row["email"]))

@@ -4,12 +4,15 @@ import shutil
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from systems import sample
+from systems.analytics import recipients
 from systems.analytics.app import analytics
+from systems.analytics.limits import Limits
 from systems.analytics.marketing import Marketing
 from systems.analytics.people import Person
 from systems.analytics.store import Warehouse
@@ -128,13 +131,22 @@ async def test_others_keep_theirs(clerk: Clerk) -> None:
     assert reply.data("marketing_preference")[0]["email"] == neighbour.email
 
 
-@pytest.mark.parametrize(("part", "step"), [(Visits, "anonymize"), (Marketing, "suppress"), (Marketing, "end")])
+@pytest.mark.parametrize(
+    ("part", "step"),
+    [
+        (Visits, "anonymize"),
+        (Limits, "forget"),
+        (Marketing, "suppress"),
+        (Marketing, "end"),
+        (recipients, "tell"),
+    ],
+)
 async def test_a_crash_after_any_step_answers_as_if_none_had_happened(
-    clerk: Clerk, folder: Path, part: type, step: str, monkeypatch: pytest.MonkeyPatch
+    clerk: Clerk, folder: Path, part: Any, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = getattr(part, step)
 
-    def die(*arguments: object) -> None:
+    def die(*arguments: Any) -> None:
         real(*arguments)
         raise Died
 

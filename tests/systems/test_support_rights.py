@@ -163,7 +163,6 @@ async def test_one_record_alone_is_corrected_where_one_is_named(clerk: Clerk) ->
         (correction("name", None), "value_missing"),
         (correction("email", "nowhere"), "value_invalid"),
         (correction("email", SHARED.email), "value_taken"),
-        (correction("name", "New", op="replace"), "op_unknown"),
         (correction("name", "New", record_id="conv-000003-1"), "record_unknown"),
     ],
 )
