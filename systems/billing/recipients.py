@@ -4,9 +4,11 @@ A notice is tried after each batch of tasks, at each start and with each retenti
 Without HABEAS_PROCESSOR_URL the payment processor cannot be reached: its notices stand, and are counted in the log.
 """
 
+import asyncio
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from enum import Enum, auto
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid5
@@ -32,6 +34,8 @@ SHARED_FIELDS = frozenset({"name", "email"})
 """What of an account the payment processor holds as well."""
 
 _ONE_AT_A_TIME = 0x62696C6C  # advisory lock: what is told first must not arrive last
+_AT_ONCE = 8
+Row = Mapping[str, Any]
 _log = structlog.get_logger("systems.billing")
 
 
@@ -49,7 +53,7 @@ async def write_down(
     request_id: UUID,
     what: str,
     category: str,
-    accounts: Iterable[Mapping[str, Any]],
+    accounts: Iterable[Row],
     recipients: Iterable[str] | None = None,
 ) -> int:
     """In the deed's transaction. Returns how many recipients there are to tell: those who hold a copy of this.
@@ -83,13 +87,12 @@ async def tell(db: Connection) -> None:
     await db.execute("select pg_advisory_lock($1)", _ONE_AT_A_TIME)
     try:
         rows = [dict(row) for row in await db.fetch("select * from notices where told_at is null order by id")]
-        for row in rows:
-            if row["recipient"] == HOSTING:
-                _drop(row)
-                await _told(db, row)
+        to_hosting = [row for row in rows if row["recipient"] == HOSTING]
+        _drop(to_hosting)
+        await _told(db, to_hosting)
         to_processor = [row for row in rows if row["recipient"] == PROCESSOR]
         if to_processor and settings.url is not None:
-            await _tell_processor(db, settings.url, settings.key, to_processor)
+            await _told(db, await _send(settings.url, settings.key, to_processor, await _accounts(db, to_processor)))
         left = await db.fetchval("select count(*) from notices where told_at is null")
     finally:
         await db.execute("select pg_advisory_unlock($1)", _ONE_AT_A_TIME)
@@ -97,71 +100,104 @@ async def tell(db: Connection) -> None:
         _log.warning("recipients_to_be_told", count=left, reachable=settings.url is not None)
 
 
-async def _tell_processor(db: Connection, url: str, key: SecretStr, rows: Iterable[Mapping[str, Any]]) -> None:
+async def _accounts(db: Connection, rows: Sequence[Row]) -> dict[str, Row]:
+    """What the processor has to hold of the accounts that were corrected, as it is now."""
+    corrected = [row["account_id"] for row in rows if row["what"] == "rectified"]
+    found = await db.fetch("select account_id, name, email from accounts where account_id = any($1)", corrected)
+    return {row["account_id"]: {"name": row["name"], "email": row["email"]} for row in found}
+
+
+async def _send(url: str, key: SecretStr, rows: Sequence[Row], accounts: Mapping[str, Row]) -> list[Row]:
+    """To the processor: for one customer in order, for several at once. Returns those that are told."""
+    by_customer: dict[str, list[Row]] = {}
+    for row in rows:
+        by_customer.setdefault(row["payment_customer_id"], []).append(row)
+    told: list[Row] = []
+    waiting = list(by_customer.values())[::-1]
     async with httpx.AsyncClient(
         base_url=url, headers={"Authorization": f"Bearer {key.get_secret_value()}"}, timeout=5.0
     ) as http:
-        for row in rows:
-            request = await _request(db, http, row)
-            if request is None:
-                await _told(db, row)
-                continue
-            try:
-                response = await http.send(request)
-            except httpx.TransportError as error:
-                _log.warning("recipient_away", recipient=PROCESSOR, cause=type(error).__name__)
-                return
-            if response.status_code == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error:
-                _log.warning("recipient_away", recipient=PROCESSOR, cause=f"status {response.status_code}")
-                return
-            # Somebody the processor does not know (any more) has no copy there.
-            if response.is_success or response.status_code == httpx.codes.NOT_FOUND:
-                await _told(db, row)
-            else:
-                _log.error("recipient_refused", recipient=PROCESSOR, status=response.status_code)
+
+        async def work() -> None:
+            while waiting:
+                for row in waiting.pop():
+                    answer = await _answer(http, row, accounts)
+                    if answer is _Answer.AWAY:
+                        waiting.clear()
+                        return
+                    if answer is _Answer.REFUSED:
+                        break
+                    told.append(row)
+
+        await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
+    return told
 
 
-async def _request(db: Connection, http: httpx.AsyncClient, row: Mapping[str, Any]) -> httpx.Request | None:
-    """A correction tells what holds now, not what held when it was written down: a late one undoes no later one."""
+class _Answer(Enum):
+    TOLD = auto()
+    AWAY = auto()
+    REFUSED = auto()
+
+
+async def _answer(http: httpx.AsyncClient, row: Row, accounts: Mapping[str, Row]) -> _Answer:
+    request = _request(http, row, accounts)
+    if request is None:
+        return _Answer.TOLD
+    try:
+        response = await http.send(request)
+    except httpx.TransportError as error:
+        _log.warning("recipient_away", recipient=PROCESSOR, cause=type(error).__name__)
+        return _Answer.AWAY
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error:
+        _log.warning("recipient_away", recipient=PROCESSOR, cause=f"status {response.status_code}")
+        return _Answer.AWAY
+    # Somebody the processor does not know (any more) has no copy there.
+    if response.is_success or response.status_code == httpx.codes.NOT_FOUND:
+        return _Answer.TOLD
+    _log.error("recipient_refused", recipient=PROCESSOR, status=response.status_code)
+    return _Answer.REFUSED
+
+
+def _request(http: httpx.AsyncClient, row: Row, accounts: Mapping[str, Row]) -> httpx.Request | None:
+    """A correction tells what holds now, not what held when it was written down: a late one undoes no later one.
+
+    None for the correction of an account that is gone since: its erasure is told.
+    """
     path = f"/customers/{quote(row['payment_customer_id'], safe='')}"
     if row["what"] != "rectified":
         body = {"notice": str(row["notice_id"]), "what": row["what"], "category": row["category"]}
         return http.build_request(
             "POST", f"{path}/notices", json=body, headers={"Idempotency-Key": str(row["notice_id"])}
         )
-    account = await db.fetchrow("select name, email from accounts where account_id = $1", row["account_id"])
+    account = accounts.get(row["account_id"])
     if account is None:
         return None
-    content = orjson.dumps(dict(account))
-    return http.build_request(
-        "PATCH",
-        path,
-        content=content,
-        headers={
-            "Content-Type": "application/json",
-            "Idempotency-Key": str(uuid5(row["notice_id"], content.decode())),
-        },
-    )
+    # A key stands for one body: other words, another key.
+    key = str(uuid5(row["notice_id"], orjson.dumps(account).decode()))
+    return http.build_request("PATCH", path, json=account, headers={"Idempotency-Key": key})
 
 
-async def _told(db: Connection, row: Mapping[str, Any]) -> None:
+async def _told(db: Connection, rows: Sequence[Row]) -> None:
+    """But for those that were written down anew in the meantime."""
     await db.execute(
-        "update notices set told_at = now(), payment_customer_id = null where id = $1 and notice_id = $2",
-        row["id"],
-        row["notice_id"],
+        """update notices set told_at = now(), payment_customer_id = null
+           from unnest($1::bigint[], $2::uuid[]) as told (id, notice_id)
+           where notices.id = told.id and notices.notice_id = told.notice_id""",
+        [row["id"] for row in rows],
+        [row["notice_id"] for row in rows],
     )
 
 
-def _drop(row: Mapping[str, Any]) -> None:
+def _drop(rows: Sequence[Row]) -> None:
     """Into the file that the hosting provider collects. A repeat after a crash is known by its number."""
-    line = {
-        "notice": str(row["notice_id"]),
-        "what": row["what"],
-        "category": row["category"],
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    if not rows:
+        return
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    lines = [
+        {"notice": str(row["notice_id"]), "what": row["what"], "category": row["category"], "at": now} for row in rows
+    ]
     path = data_folder() / "notices-to-hosting.jsonl"
     with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600), "ab") as file:
-        file.write(orjson.dumps(line) + b"\n")
+        file.writelines(orjson.dumps(line) + b"\n" for line in lines)
         file.flush()
         os.fsync(file.fileno())

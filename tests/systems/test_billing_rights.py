@@ -1,5 +1,6 @@
 """What people may have billing do and not do, seen at what it does: an invoice run, and the scheduled deletion."""
 
+import asyncio
 import datetime as dt
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -8,11 +9,12 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from stand import eventually
 
 from habeas.contracts.submission import Correction, Period
 from habeas.contracts.task import ScopeItem
 from systems import sample
-from systems.billing import retention
+from systems.billing import limits, retention
 from systems.billing.app import billing
 from systems.billing.store import accounts_due, invoices_due, keep_until
 from systems.billing.use import invoice_run, use
@@ -367,6 +369,27 @@ async def test_restricted_records_are_not_deleted_and_objected_ones_are(
     assert await retention.run(TODAY) == Counter({"account": 1, "invoices": len(ended.invoices)})
     for each in (ended, other):
         assert not await db.fetchval("select exists (select from limits where account_id = $1)", each.account_id)
+
+
+async def test_scheduled_deletion_waits_for_a_restriction_under_way(
+    clerk: Clerk, ended: sample.Person, db: Db, billing_url: str
+) -> None:
+    await overdue(db, ended)
+    other = await asyncpg.connect(billing_url)
+    async with db.transaction():
+        await limits.enter(db)
+        run = asyncio.create_task(retention.run(TODAY))
+
+        async def waiting() -> bool:
+            return bool(await other.fetchval("select exists (select from pg_locks where not granted)"))
+
+        await eventually(waiting)
+        await limits.limit(db, uuid4(), "restricted", [ended.account_id], [("account", "*"), ("invoices", "*")])
+    assert await run == Counter()
+    await other.close()
+    assert await left(clerk, ended) == (1, len(ended.invoices))
+    await db.execute("delete from limits where account_id = $1", ended.account_id)
+    await retention.run(TODAY)
 
 
 async def test_what_an_erasure_left_is_found_stays_restricted_at_a_lift_and_goes_when_its_time_has_come(
