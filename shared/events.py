@@ -1,7 +1,7 @@
 """The services' own events, on `dsr.requests.v1`, `dsr.progress.v1` and `dsr.outcomes.v1`. Not part of the contract.
 
 intake -> RequestOpened, IdentitiesAdded, WithdrawalReceived, SubmissionRefused -> fanout, collector
-fanout -> PlanMade -> collector
+fanout -> PlanMade, CollectionAwaited -> collector
 collector -> SystemsFinished, RequestCollected, RequestStopped, RoundOrdered -> fanout
 collector -> NoticeRequested -> notifier;  notifier -> NoticeDelivered -> collector
 
@@ -156,6 +156,14 @@ class PlanMade(Message):
     request_id: UUID
     version: Annotated[int, Field(ge=1)]
     systems: tuple[PlannedSystem, ...]
+
+
+class CollectionAwaited(Message):
+    """Another request comes after this one: say when it is collected, or that it is already."""
+
+    TYPE: ClassVar[str] = "dsr.collection.awaited.v1"
+
+    request_id: UUID
 
 
 class SystemsFinished(Message):

@@ -1,23 +1,29 @@
 """The collector: opened requests, plans, results and deliveries in; statuses, notices and answers out."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import get_args
 
-import structlog
 from pydantic import Field
 
 from habeas.contracts.result import TaskFinished, TaskProgressed
-from habeas.contracts.topics import PROGRESS, REQUESTS, results
+from habeas.contracts.topics import COMMANDS, PROGRESS, REQUESTS, results
 from services.collector.assembler import Assembler
+from services.collector.commands import Command, Commands
 from services.collector.handlers import Handlers
-from shared.events import NoticeDelivered, PlanMade, RequestOpened, SubmissionRefused
+from shared.events import (
+    CollectionAwaited,
+    NoticeDelivered,
+    PlanMade,
+    RequestOpened,
+    SubmissionRefused,
+    WithdrawalReceived,
+)
 from shared.messaging.consumer import Consumer, Route
 from shared.messaging.service import Context, Parts, run
+from shared.messaging.timer import every
 from shared.objects import open_store
 from shared.settings import ServiceSettings
-
-_log = structlog.get_logger(__name__)
 
 _EXPIRE_EVERY = 60.0
 
@@ -29,40 +35,30 @@ class CollectorSettings(ServiceSettings):
 def assemble(context: Context[CollectorSettings]) -> Parts:
     assembler = Assembler(context.registry, open_store(context.settings.store_url))
     handlers = Handlers(context.registry, context.clock, assembler.wake)
+    commands = Commands(handlers.case_of)
     systems = tuple(results(system) for system in context.registry.systems)
 
     @asynccontextmanager
     async def beside(consumer: Consumer) -> AsyncIterator[None]:
-        expiring = asyncio.create_task(_expire(consumer, handlers), name="orphans")
-        try:
-            async with assembler.running(consumer):
-                yield
-        finally:
-            expiring.cancel()
-            await asyncio.gather(expiring, return_exceptions=True)
+        async with every(_EXPIRE_EVERY, consumer, handlers.expire_orphans), assembler.running(consumer):
+            yield
 
     return Parts(
         routes=(
             Route((REQUESTS,), RequestOpened, handlers.opened),
             Route((REQUESTS,), SubmissionRefused, handlers.refused),
+            Route((REQUESTS,), WithdrawalReceived, handlers.withdrawn),
             Route((PROGRESS,), PlanMade, handlers.planned),
+            Route((PROGRESS,), CollectionAwaited, handlers.awaited),
             Route((PROGRESS,), NoticeDelivered, handlers.delivered),
             Route(systems, TaskProgressed, handlers.progressed),
             Route(systems, TaskFinished, handlers.finished),
+            *(Route((COMMANDS,), command, commands.ordered) for command in get_args(Command)),
         ),
         settle=handlers.settle,
         repair=handlers.repair,
         beside=beside,
     )
-
-
-async def _expire(consumer: Consumer, handlers: Handlers) -> None:
-    while True:
-        try:
-            await consumer.transact(handlers.expire_orphans)
-        except Exception as error:  # the rows wait for the next round
-            _log.error("expiring_failed", exc_info=error)
-        await asyncio.sleep(_EXPIRE_EVERY)
 
 
 def main() -> None:

@@ -22,12 +22,12 @@ from habeas.contracts.artifacts import new_artifact_key, seal_artifact
 from habeas.contracts.catalogue import read_personal, seal_personal
 from habeas.contracts.result import ResultPersonal, TaskFinished
 from habeas.contracts.vocabulary import SystemState
-from services.collector import store
+from services.collector import people, store
 from services.collector.answer import AnswerFacts, AnswerWriter, Contribution
 from services.collector.answer.writer import MEDIA_TYPE
 from services.collector.handlers import opened_personal
 from services.collector.store import Locked, Records
-from shared.events import SERVICES, AnswerObject
+from shared.events import SERVICES, AnswerObject, Audience
 from shared.messaging.consumer import Consumer, is_transient
 from shared.messaging.work import Work
 from shared.registry import Registry
@@ -116,6 +116,7 @@ class Assembler:
 
     async def _make(self, locked: Locked, records: list[Records], work: Work) -> tuple[str, datetime]:
         request_id = locked.opened.request_id
+        opened = opened_personal(locked, work)
         facts = AnswerFacts(
             request_id=request_id,
             reference=locked.opened.reference,
@@ -124,7 +125,10 @@ class Assembler:
             jurisdiction=locked.opened.jurisdiction,
             received_at=locked.opened.received_at,
             answered_at=max(entry.received_at for entry in records),
-            name=opened_personal(locked, work).subject.name,
+            name=opened.subject.name,
+            categories=opened.details.categories,
+            period=opened.details.period,
+            for_another=people.audience(opened) is Audience.REPRESENTATIVE,
         )
         content = self._writer.assemble(facts, _contributions(locked, records, work))
         secret = new_artifact_key()
@@ -151,7 +155,9 @@ def _contributions(locked: Locked, records: list[Records], work: Work) -> list[C
     for planned in locked.plan or ():
         entry = by_task.get((planned.task_id, planned.system)) if planned.task_id else None
         if entry is None:
-            contributions.append(Contribution(planned.system, planned.state, reason=planned.reason))
+            contributions.append(
+                Contribution(planned.system, planned.state, reason=planned.reason, left_out=planned.left_out)
+            )
             continue
         place = Place(entry.system, TaskFinished.TYPE, locked.opened.request_id, entry.task_id)
         personal = read_personal(work.keyring, place, entry.personal, ResultPersonal)
@@ -163,6 +169,7 @@ def _contributions(locked: Locked, records: list[Records], work: Work) -> list[C
                 summary=entry.summary,
                 records=personal.records,
                 labels=personal.labels,
+                left_out=planned.left_out,
             )
         )
     return contributions

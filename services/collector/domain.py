@@ -4,121 +4,43 @@
 facts came in, and nothing new for facts that it has seen.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import Final, NamedTuple
-from uuid import UUID
+from typing import Final, assert_never
 
-from habeas.contracts.result import SummaryItem
+from habeas.contracts.command import Verdict
 from habeas.contracts.status import AnswerStatus, StatusChanged, StatusReason, SystemStatus
-from habeas.contracts.vocabulary import (
-    DeliverTo,
-    Did,
-    NotifyBy,
-    Relationship,
-    RequestOutcome,
-    RequestState,
-    Right,
-    SystemState,
-    TaskOutcome,
+from habeas.contracts.vocabulary import Action, NotifyBy, RequestOutcome, RequestState, Right, SystemState
+from services.collector import results
+from services.collector.case import (
+    COLLECTED,
+    STOPPED,
+    Case,
+    Order,
+    OrderKind,
+    ReasonCode,
+    ReviewReason,
+    Round,
+    Step,
+    Told,
 )
-from shared.events import (
-    Decision,
-    DeliveryResult,
-    Notice,
-    OpenedPersonal,
-    PlannedSystem,
-    Recipient,
-    RequestOpened,
-    StatementItem,
-    SystemNote,
-)
+from shared.events import Audience, Decision, DeliveryResult, Notice, PlannedSystem, Recipient
 
-EMAIL: Final = "email"
-_RIGHTS_OF_OTHERS: Final = "rights_of_others"
+_NOT_CONTROLLER: Final = "not_controller"
 
-_ANSWERED: Final = frozenset(
-    {TaskOutcome.COMPLETED, TaskOutcome.PARTIAL, TaskOutcome.NOTHING_HELD, TaskOutcome.REFUSED}
-)
-"""Outcomes that need no person. Any other goes to review: one unknown to us, and `cancelled`, as nobody cancels yet."""
+_DONE: Final = frozenset({RequestOutcome.COMPLETED, RequestOutcome.PARTIALLY_COMPLETED})
 
-_KEPT: Final = frozenset({Did.RETAINED, Did.WITHHELD})
-_CUT: Final = _KEPT | {Did.REDACTED}
-"""To blacken a record leaves something out of a copy; in an erasure it is the erasing."""
+COPIES: Final = frozenset({Right.ACCESS, Right.PORTABILITY})
 
 _FINAL: Final[Mapping[RequestOutcome, Notice]] = {
     RequestOutcome.COMPLETED: Notice.COMPLETED,
     RequestOutcome.PARTIALLY_COMPLETED: Notice.PARTIALLY_COMPLETED,
     RequestOutcome.NOTHING_HELD: Notice.NOTHING_HELD,
     RequestOutcome.REFUSED: Notice.REFUSED,
+    RequestOutcome.NOT_CONTROLLER: Notice.NOT_CONTROLLER,
+    RequestOutcome.WITHDRAWN: Notice.WITHDRAWN,
 }
-
-
-class ReviewReason(StrEnum):
-    """Why a person of the privacy team has to look. Travels in clear."""
-
-    SYSTEM_FAILED = "system_failed"
-    NOTICE_BOUNCED = "notice_bounced"
-    NO_ADDRESS = "no_address"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A system's answer, without its records."""
-
-    system: str
-    outcome: str
-    summary: tuple[SummaryItem, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """All that is known about a request, and what was said about it."""
-
-    opened: RequestOpened
-    reachable: bool
-    """Whether there is an address to write to."""
-    plan: tuple[PlannedSystem, ...] | None = None
-    results: Mapping[UUID, Result] = field(default_factory=dict)
-    working: Set[UUID] = frozenset()
-    deliveries: Mapping[str, DeliveryResult] = field(default_factory=dict)
-    """By notice, of mails to the requester."""
-    answer_expires_at: datetime | None = None
-    """Set once the answer lies in the store."""
-    status: StatusChanged | None = None
-    reported: frozenset[str] = frozenset()
-    noticed: frozenset[str] = frozenset()
-    """The marks of the notices that were asked for."""
-
-
-class Told(NamedTuple):
-    """Somebody is to be told something. A notice is asked for once under its natural key; a further reason for a review
-    is a further notice, with an ordinal of its own."""
-
-    notice: Notice
-    recipient: Recipient
-    ordinal: int = 1
-
-    @property
-    def mark(self) -> str:
-        """As which a case remembers that it was asked for."""
-        return f"{self.notice}.{self.ordinal}"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What is to be said and done now."""
-
-    status: StatusChanged | None = None
-    """A new one to publish."""
-    report: tuple[str, ...] = ()
-    """All systems finished so far, for fan-out; empty where there is nothing new to tell."""
-    notices: tuple[Told, ...] = ()
-    assemble: bool = False
-    """Whether the answer can and must be put together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,100 +58,116 @@ class _Standing:
 def advance(case: Case, now: datetime) -> Step:
     """What follows from the facts of `case` that was not said before. What is closed stays as it was told."""
     if case.status is not None and case.status.state == RequestState.CLOSED:
-        return Step()
+        return _after_the_end(case, case.status)
     standing = _standing(case)
     notices = tuple(told for told in _notices(case, standing) if told.mark not in case.noticed)
-    finished = _finished(case)
+    finished = results.finished(case)
     waiting = any(item.state == SystemState.WAITING for item in case.plan or ())
     report = tuple(sorted(finished)) if waiting and finished - case.reported else ()
+    withdrawn = standing.outcome is RequestOutcome.WITHDRAWN or standing.final is Notice.WITHDRAWN
     return Step(
         status=_status(case, standing, now),
         report=report,
         notices=notices,
         assemble=standing.assemble and case.answer_expires_at is None,
-    )
-
-
-def statement(case: Case) -> tuple[tuple[StatementItem, ...], tuple[SystemNote, ...]]:
-    """What was done where, and how each system ended: the body of the final letter."""
-    items: list[StatementItem] = []
-    notes: list[SystemNote] = []
-    for planned in case.plan or ():
-        result = _result(case, planned)
-        notes.append(
-            SystemNote(
-                system=planned.system,
-                state=SystemState.FINISHED if result else planned.state,
-                outcome=result.outcome if result else None,
-                reason=planned.reason,
-            )
-        )
-        items.extend(
-            StatementItem(system=planned.system, **item.model_dump()) for item in (result.summary if result else ())
-        )
-    return tuple(items), tuple(notes)
-
-
-def address(personal: OpenedPersonal) -> str | None:
-    """Where the person is written to.
-
-    An address that a trusted method has proven comes before one that was merely typed in: an answer must not go to
-    whoever can name somebody else. Only a requester who acts for the subject is written to at their own.
-    """
-    acts_for_another = personal.requester.relationship != Relationship.SELF
-    if personal.deliver_to == DeliverTo.REQUESTER and acts_for_another:
-        return personal.requester.email
-    proven = (item.identity_value for item in personal.subject.identities if item.identity_type == EMAIL)
-    return next(proven, personal.requester.email)
-
-
-def withheld(categories: Iterable[str], named: Iterable[SummaryItem]) -> tuple[SummaryItem, ...]:
-    """Summary items for records that also show somebody else, one category a record: kept out of the copy.
-
-    Without those that the system has `named` itself: a person is told once. Whether another's rights would be adversely
-    affected is for a person to weigh (GDPR Art. 15(4)).
-    """
-    counts = Counter(categories)
-    for item in named:
-        if item.did == Did.WITHHELD and item.ground == _RIGHTS_OF_OTHERS:
-            counts[item.category] -= item.count
-    return tuple(
-        SummaryItem(category=category, did=Did.WITHHELD, count=count, ground=_RIGHTS_OF_OTHERS)
-        for category, count in sorted(counts.items())
-        if count > 0
+        collected=_is_collected(case, standing) and COLLECTED not in case.said,
+        stop=tuple(sorted(finished)) if withdrawn and STOPPED not in case.said else None,
+        rounds=tuple(each for each in _rounds(case) if str(each.order_id) not in case.said),
     )
 
 
 def _standing(case: Case) -> _Standing:
+    if case.withdrawn and not _is_on_its_way(case):
+        return _ended(case, RequestOutcome.WITHDRAWN, StatusReason(code=ReasonCode.WITHDRAWN))
     match case.opened.decision:
         case Decision.REFUSED:
-            return _ended(case, RequestOutcome.REFUSED, case.opened.reason)
+            reason = case.opened.reason
+            elsewhere = reason is not None and reason.code == _NOT_CONTROLLER
+            return _ended(case, RequestOutcome.NOT_CONTROLLER if elsewhere else RequestOutcome.REFUSED, reason)
         case Decision.TRIAGE:
             return _Standing(RequestState.TRIAGE, reason=case.opened.reason)
         case Decision.ACCEPTED:
             pass
-    if case.plan is None:
-        return _Standing(RequestState.RECEIVED)
-    unanswered = [item for item in case.plan if item.state != SystemState.EXCLUDED and _result(case, item) is None]
-    failed = any(result.outcome not in _ANSWERED for result in _results(case))
-    if failed and all(item.state == SystemState.WAITING for item in unanswered):
+    return _Standing(RequestState.RECEIVED) if case.plan is None else _under_way(case, case.plan)
+
+
+def _under_way(case: Case, plan: Sequence[PlannedSystem]) -> _Standing:
+    why = {item.reason for item in plan if item.state == SystemState.WAITING}
+    if ReviewReason.PREDECESSOR_MISSING in why:
+        return _review(ReviewReason.PREDECESSOR_MISSING)
+    if ReasonCode.COMES_AFTER_ANOTHER in why:
+        return _Standing(RequestState.WAITING, reason=StatusReason(code=ReasonCode.COMES_AFTER_ANOTHER))
+    unanswered = [item for item in plan if item.state != SystemState.EXCLUDED and results.result_of(case, item) is None]
+    if results.has_failed(case) and all(item.state == SystemState.WAITING for item in unanswered):
         return _review(ReviewReason.SYSTEM_FAILED)  # those that wait, wait for what the failed one may yet find
     if unanswered:
         return _Standing(RequestState.IN_PROGRESS)
-    return _ended(case, _outcome(case.opened.right, _results(case)), None)
+    return _weighed(case) or _ended(case, results.outcome(case), None)
+
+
+def refusal(case: Case, order: Order, expected_version: int | None) -> str | None:
+    """Why a command cannot be carried out as the case stands; None where it can."""
+    status = case.status
+    if status is None or (expected_version is not None and expected_version != status.version):
+        return "version_differs"
+    under_review = status.reason.code if status.state == RequestState.IN_REVIEW and status.reason else None
+    match order.kind:
+        case OrderKind.WEIGH:
+            known = order.argument in tuple(Verdict)
+            weighable = under_review == ReviewReason.OBJECTION_TO_WEIGH and results.verdict(case) is None
+            return ("not_to_weigh" if not weighable else None) if known else "verdict_unknown"
+        case OrderKind.LIFT:
+            lifted = any(each.kind is OrderKind.LIFT for each in case.orders)
+            stands = case.opened.right == Right.RESTRICTION and status.outcome in _DONE and not lifted
+            return None if stands else "not_restricted"
+        case OrderKind.RETRY:
+            failed = under_review == ReviewReason.SYSTEM_FAILED and order.argument in results.failed_systems(case)
+            return None if failed else "not_failed"
+        case OrderKind.RELEASE:
+            releasable = under_review in {ReviewReason.SYSTEM_FAILED, ReviewReason.PREDECESSOR_MISSING}
+            return None if releasable else "not_under_review"
+        case _:
+            assert_never(order.kind)
+
+
+def _weighed(case: Case) -> _Standing | None:
+    """An objection is weighed by a person, unless it is to marketing alone; the data is left alone meanwhile, as all
+    that was objected to has stopped (GDPR Art. 18(1)(d), 21(1))."""
+    stopped = results.stopped(case)
+    if not stopped:
+        return None
+    match results.verdict(case):
+        case Verdict.UPHELD:
+            return None
+        case Verdict.OVERRIDDEN:
+            resumed = {
+                item.system
+                for item in case.plan or ()
+                if item.action == Action.UNRESTRICT and results.result_of(case, item) is not None
+            }
+            if not stopped.keys() <= resumed:
+                return _Standing(RequestState.IN_PROGRESS)
+            reason = StatusReason(code=ReasonCode.OBJECTION_OVERRIDDEN, ground=results.OVERRIDING_GROUNDS)
+            return _ended(case, results.outcome(case), reason)
+        case _:
+            return _review(ReviewReason.OBJECTION_TO_WEIGH)
+
+
+def _is_on_its_way(case: Case) -> bool:
+    """Whether the person is being told how it ended: too late to take it back."""
+    finals = [notice for outcome, notice in _FINAL.items() if outcome is not RequestOutcome.WITHDRAWN]
+    return any(Told(notice, Recipient.REQUESTER).mark in case.noticed for notice in finals)
 
 
 def _ended(case: Case, outcome: RequestOutcome, reason: StatusReason | None) -> _Standing:
     """All is decided; it is closed once the person has been told."""
-    answered = case.opened.right == Right.ACCESS and outcome in {
-        RequestOutcome.COMPLETED,
-        RequestOutcome.PARTIALLY_COMPLETED,
-    }
+    answered = case.opened.right in COPIES and case.audience is not Audience.BYSTANDER and outcome in _DONE
     if answered and case.answer_expires_at is None:
         return _Standing(RequestState.IN_PROGRESS, assemble=True)
     # The answer itself is always sent by us: only its link opens it, and that link stands in the mail alone.
     told_by_us = answered or case.opened.notify_by != NotifyBy.PORTAL
-    if not told_by_us:
+    nobody = not case.reachable and (case.audience is Audience.BYSTANDER or outcome is RequestOutcome.WITHDRAWN)
+    if not told_by_us or nobody:
         return _Standing(RequestState.CLOSED, outcome, reason)
     if not case.reachable:
         return _review(ReviewReason.NO_ADDRESS)
@@ -245,19 +183,6 @@ def _ended(case: Case, outcome: RequestOutcome, reason: StatusReason | None) -> 
 
 def _review(reason: ReviewReason) -> _Standing:
     return _Standing(RequestState.IN_REVIEW, reason=StatusReason(code=reason), review=reason)
-
-
-def _outcome(right: str, results: tuple[Result, ...]) -> RequestOutcome:
-    short = _KEPT if right == Right.ERASURE else _CUT
-    held = [result for result in results if result.outcome != TaskOutcome.NOTHING_HELD]
-    if not held:
-        return RequestOutcome.NOTHING_HELD
-    if all(result.outcome == TaskOutcome.REFUSED for result in held):
-        return RequestOutcome.REFUSED
-    kept = any(item.did in short and item.count for result in held for item in result.summary)
-    if kept or any(result.outcome != TaskOutcome.COMPLETED for result in held):
-        return RequestOutcome.PARTIALLY_COMPLETED
-    return RequestOutcome.COMPLETED
 
 
 def _notices(case: Case, standing: _Standing) -> Iterable[Told]:
@@ -296,7 +221,7 @@ def _status(case: Case, standing: _Standing, now: datetime) -> StatusChanged | N
 
 
 def _system(case: Case, planned: PlannedSystem) -> SystemStatus:
-    result = _result(case, planned)
+    result = results.result_of(case, planned)
     if result is not None:
         return SystemStatus(system=planned.system, state=SystemState.FINISHED, outcome=result.outcome)
     working = planned.task_id in case.working
@@ -304,16 +229,58 @@ def _system(case: Case, planned: PlannedSystem) -> SystemStatus:
     return SystemStatus(system=planned.system, state=state, reason=planned.reason)
 
 
-def _result(case: Case, planned: PlannedSystem) -> Result | None:
-    """The planned system's own answer to its own task; a stranger's does not count."""
-    result = case.results.get(planned.task_id) if planned.task_id else None
-    return result if result is not None and result.system == planned.system else None
+def _is_collected(case: Case, standing: _Standing) -> bool:
+    """Whether those who come after it may go on: told of copies, which others go after by themselves, and if asked."""
+    if case.opened.right not in COPIES and not case.awaited:
+        return False
+    return standing.state is RequestState.CLOSED or standing.final is not None or standing.assemble
 
 
-def _results(case: Case) -> tuple[Result, ...]:
-    return tuple(result for item in case.plan or () if (result := _result(case, item)) is not None)
+def _rounds(case: Case) -> Iterable[Round]:
+    """What accepted commands have systems do."""
+    for order in case.orders:
+        match order.kind:
+            case OrderKind.RETRY:
+                yield Round(order.command_id, (order.argument or "",))
+            case OrderKind.WEIGH if order.argument == Verdict.OVERRIDDEN:
+                stopped = results.stopped(case)
+                categories = sorted({category for some in stopped.values() for category in some})
+                yield Round(order.command_id, tuple(stopped), Action.UNRESTRICT, tuple(categories))
+            case OrderKind.WEIGH | OrderKind.RELEASE | OrderKind.LIFT:
+                pass
+            case _:
+                assert_never(order.kind)
 
 
-def _finished(case: Case) -> frozenset[str]:
-    """Systems that have said their last word. One that failed has not: a later answer may find what others wait for."""
-    return frozenset(result.system for result in _results(case) if result.outcome in _ANSWERED)
+def _after_the_end(case: Case, status: StatusChanged) -> Step:
+    """A closed request stays as it was told, and those who come after it are told when they ask.
+
+    A restriction may be lifted: the person is informed before (GDPR Art. 18(3)), then the systems are asked.
+    """
+    collected = case.awaited and COLLECTED not in case.said
+    lift = next((order for order in case.orders if order.kind is OrderKind.LIFT), None)
+    if lift is None:
+        return Step(collected=collected)
+    told = Told(Notice.RESTRICTION_LIFTING, Recipient.REQUESTER)
+    by_us = case.opened.notify_by != NotifyBy.PORTAL and case.reachable
+    rounds: tuple[Round, ...] = ()
+    if (not by_us or told.notice in case.deliveries) and str(lift.command_id) not in case.said:
+        restricted = (
+            item.system for item in case.plan or () if item.action == Action.RESTRICT and results.result_of(case, item)
+        )
+        rounds = (Round(lift.command_id, tuple(restricted), Action.UNRESTRICT),)
+    lifted = [item for item in case.plan or () if item.action == Action.UNRESTRICT]
+    done = bool(lifted) and all(results.result_of(case, item) is not None for item in lifted)
+    code = ReasonCode.RESTRICTION_LIFTED if done else ReasonCode.RESTRICTION_LIFTING
+    fresh = status.model_copy(
+        update={
+            "systems": tuple(_system(case, planned) for planned in case.plan or ()),
+            "reason": StatusReason(code=code),
+        }
+    )
+    return Step(
+        status=None if fresh == status else fresh.model_copy(update={"version": status.version + 1}),
+        notices=(told,) if by_us and told.mark not in case.noticed else (),
+        rounds=rounds,
+        collected=collected,
+    )

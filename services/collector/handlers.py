@@ -7,35 +7,35 @@ from uuid import UUID
 
 import orjson
 
-from habeas.contracts import CloudEvent, ContractError, Place, Reason
+from habeas.contracts import CloudEvent, ContractError, Reason
 from habeas.contracts.canonical import canonical
-from habeas.contracts.catalogue import read_personal, write
+from habeas.contracts.catalogue import write
 from habeas.contracts.dead_letter import DeadLetter
 from habeas.contracts.result import ResultPersonal, TaskFinished, TaskProgressed
 from habeas.contracts.status import StatusChanged, SubmissionRejected
 from habeas.contracts.submission import Identity
-from habeas.contracts.topics import DEAD_LETTERS, OUTCOMES, PROGRESS, status
-from habeas.contracts.vocabulary import RequestOutcome
+from habeas.contracts.topics import DEAD_LETTERS, PROGRESS, status
 from habeas.dead_letters import dead_letter
-from services.collector import domain, store
+from services.collector import domain, letters, people, results, store
+from services.collector.case import Case, Step
 from services.collector.store import AnswerKey, KnownResult, Locked, NewResult, Orphan, Saved
 from shared.clock import Clock
 from shared.database import Connection
 from shared.events import (
     OPERATORS,
     SERVICES,
-    AnswerObject,
+    CollectionAwaited,
     FoundPersonal,
-    Notice,
     NoticeDelivered,
-    NoticePersonal,
-    NoticeRequested,
     OpenedPersonal,
     PlanMade,
-    Recipient,
+    RequestCollected,
     RequestOpened,
+    RequestStopped,
+    RoundOrdered,
     SubmissionRefused,
     SystemsFinished,
+    WithdrawalReceived,
 )
 from shared.messaging.outbox import Outgoing
 from shared.messaging.received import Received
@@ -48,8 +48,6 @@ ORPHAN_PATIENCE: Final = timedelta(hours=24)
 _WITH_ARTIFACTS: Final = "artifacts_not_read"
 """Artifacts are not put into answers yet: an answer that has some goes to a person, since it would not be whole."""
 
-_OUTCOMES: Final = frozenset(outcome.value for outcome in RequestOutcome)
-
 Finished = Received[TaskFinished, ResultPersonal]
 OfTask = Received[TaskFinished | TaskProgressed, Any]
 
@@ -59,9 +57,23 @@ class Handlers:
         self._registry = registry
         self._clock = clock
         self._wake_assembler = wake_assembler
+        self._marketing = frozenset(
+            (system.name, category.name)
+            for system in registry.systems.values()
+            for category in system.categories
+            if category.marketing
+        )
 
     async def opened(self, batch: Sequence[Received[RequestOpened, OpenedPersonal]], work: Work) -> None:
         await store.open_cases(work.connection, [received.body for received in batch])
+        work.touched.update(received.request_id for received in batch)
+
+    async def withdrawn(self, batch: Sequence[Received[WithdrawalReceived, None]], work: Work) -> None:
+        await store.record_withdrawals(work.connection, [received.body for received in batch])
+        work.touched.update(received.request_id for received in batch)
+
+    async def awaited(self, batch: Sequence[Received[CollectionAwaited, None]], work: Work) -> None:
+        await store.await_cases(work.connection, {received.request_id for received in batch})
         work.touched.update(received.request_id for received in batch)
 
     async def refused(self, batch: Sequence[Received[SubmissionRefused, None]], work: Work) -> None:
@@ -110,7 +122,7 @@ class Handlers:
     def _new_result(self, received: Finished, work: Work) -> NewResult:
         body = received.body
         system = self._registry.systems[received.participant]
-        aside = domain.withheld(
+        aside = results.withheld(
             (record.category for record in received.personal.records if record.third_parties), body.summary
         )
         kid = work.keyring.sealing_kid(SERVICES)
@@ -160,30 +172,60 @@ class Handlers:
         assemble: list[UUID] = []
         for locked in await store.lock_cases(work.connection, work.touched):
             opened = opened_personal(locked, work)
-            email = domain.address(opened)
-            case = locked.case(reachable=email is not None)
+            case = self._case(locked, opened)
             step = domain.advance(case, work.now)
-            if step.report:
-                self._report(locked, step.report, work)
+            self._say(locked, step, work)
+            newest = step.status or locked.status
             for told in step.notices:
-                self._notify(locked, case, step, opened, told, work)
+                reason = newest.reason if newest else None
+                letters.ask_for(told, locked, case, opened, reason, self._registry, work)
             if step.assemble:
                 assemble.append(locked.opened.request_id)
-            newest = step.status or locked.status
-            if step.status is not None:
-                work.send(status(locked.opened.portal), step.status, subject=locked.opened.request_id)
-            if newest is not None and (step.status or step.report or step.notices):
+            if newest is not None and (step.status or step.report or step.notices or step.said):
                 saved.append(
                     Saved(
                         newest,
                         locked.reported | frozenset(step.report),
                         locked.noticed | {told.mark for told in step.notices},
+                        locked.said | step.said,
                     )
                 )
         await store.save(work.connection, saved)
         if assemble:
             await store.queue_assemblies(work.connection, assemble, work.now)
             work.after_commit.append(self._wake_assembler)
+
+    def case_of(self, locked: Locked, work: Work) -> Case:
+        """The case as the rules see it."""
+        return self._case(locked, opened_personal(locked, work))
+
+    def _case(self, locked: Locked, opened: OpenedPersonal) -> Case:
+        return locked.case(
+            reachable=people.address(opened) is not None,
+            audience=people.audience(opened),
+            marketing=self._marketing,
+        )
+
+    def _say(self, locked: Locked, step: Step, work: Work) -> None:
+        """To the portal and to fan-out."""
+        request_id = locked.opened.request_id
+        if step.status is not None:
+            work.send(status(locked.opened.portal), step.status, subject=request_id)
+        if step.report:
+            self._report(locked, step.report, work)
+        if step.collected:
+            work.send(PROGRESS, RequestCollected(request_id=request_id), subject=request_id)
+        if step.stop is not None:
+            work.send(PROGRESS, RequestStopped(request_id=request_id, finished=step.stop), subject=request_id)
+        for each in step.rounds:
+            body = RoundOrdered(
+                request_id=request_id,
+                order_id=each.order_id,
+                systems=each.systems,
+                action=each.action,
+                categories=each.categories,
+            )
+            work.send(PROGRESS, body, subject=request_id)
 
     def _report(self, locked: Locked, systems: tuple[str, ...], work: Work) -> None:
         """Tell fan-out who has finished, with everything found so far."""
@@ -199,48 +241,6 @@ class Handlers:
             personal=work.seal(SystemsFinished, FoundPersonal(identities=tuple(identities)), subject=request_id),
         )
         work.send(PROGRESS, body, subject=request_id)
-
-    def _notify(
-        self,
-        locked: Locked,
-        case: domain.Case,
-        step: domain.Step,
-        opened: OpenedPersonal,
-        told: domain.Told,
-        work: Work,
-    ) -> None:
-        notice, recipient = told.notice, told.recipient
-        request, request_id = locked.opened, locked.opened.request_id
-        to_requester = recipient is Recipient.REQUESTER
-        items, systems = ((), ()) if notice is Notice.ACKNOWLEDGED else domain.statement(case)
-        answer = None
-        if to_requester and locked.answer_object is not None and notice is not Notice.ACKNOWLEDGED:
-            place = Place(SERVICES, AnswerObject.__name__, request_id)
-            answer = read_personal(work.keyring, place, locked.answer_object, AnswerObject)
-        personal = NoticePersonal(
-            email=domain.address(opened) if to_requester else None,
-            name=opened.requester.name or opened.subject.name if to_requester else None,
-            language=opened.requester.language,
-            statement=items,
-            systems=systems,
-            answer=answer,
-        )
-        body = NoticeRequested(
-            request_id=request_id,
-            notice=notice,
-            recipient=recipient,
-            ordinal=told.ordinal,
-            reference=request.reference,
-            right=request.right,
-            regulation=request.regulation,
-            jurisdiction=request.jurisdiction,
-            received_at=request.received_at,
-            due=request.due,
-            outcome=RequestOutcome(notice) if notice in _OUTCOMES else None,
-            reason=standing.reason if (standing := step.status or locked.status) else None,
-            personal=work.seal(NoticeRequested, personal, subject=request_id),
-        )
-        work.send(OUTCOMES, body, subject=request_id)
 
     async def expire_orphans(self, work: Work) -> None:
         """Results that no task was ever given for go to the dead letters after a day."""

@@ -1,7 +1,29 @@
 -- name: open
-INSERT INTO cases AS known (request_id, opened)
-SELECT request_id, opened::jsonb FROM unnest($1::uuid[], $2::text[]) AS new (request_id, opened)
-ON CONFLICT (request_id) DO UPDATE SET opened = excluded.opened WHERE known.opened IS NULL
+INSERT INTO cases AS known (request_id, opened_version, opened)
+SELECT request_id, version, opened::jsonb
+FROM unnest($1::uuid[], $2::integer[], $3::text[]) AS new (request_id, version, opened)
+ON CONFLICT (request_id) DO UPDATE SET opened = excluded.opened, opened_version = excluded.opened_version
+WHERE known.opened_version < excluded.opened_version
+
+-- name: withdraw
+INSERT INTO cases AS known (request_id, withdrawn_at) SELECT * FROM unnest($1::uuid[], $2::timestamptz[])
+ON CONFLICT (request_id) DO UPDATE SET withdrawn_at = excluded.withdrawn_at WHERE known.withdrawn_at IS NULL
+
+-- name: await
+INSERT INTO cases AS known (request_id, awaited) SELECT unnest($1::uuid[]), true
+ON CONFLICT (request_id) DO UPDATE SET awaited = true WHERE NOT known.awaited
+
+-- name: decided
+SELECT command_id, body::text AS body FROM decisions WHERE command_id = ANY($1::uuid[])
+
+-- name: decide
+INSERT INTO decisions (command_id, body) VALUES ($1, $2::jsonb)
+
+-- name: order
+INSERT INTO orders (command_id, request_id, kind, argument, ordered_at) VALUES ($1, $2, $3, $4, $5)
+
+-- name: opened
+SELECT request_id FROM cases WHERE request_id = ANY($1::uuid[]) AND opened IS NOT NULL
 
 -- name: plan
 INSERT INTO plans AS known (request_id, version, systems)
@@ -80,14 +102,14 @@ ON CONFLICT DO NOTHING
 INSERT INTO cases (request_id) SELECT * FROM unnest($1::uuid[]) ON CONFLICT (request_id) DO NOTHING
 
 -- name: lock
-SELECT request_id, opened, version, status, reported, noticed
+SELECT request_id, opened, version, status, reported, noticed, said, awaited, withdrawn_at
 FROM cases
 WHERE request_id = ANY($1::uuid[])
 ORDER BY request_id
 FOR UPDATE
 
 -- name: cases
-SELECT request_id, opened, version, status, reported, noticed
+SELECT request_id, opened, version, status, reported, noticed, said, awaited, withdrawn_at
 FROM cases
 WHERE request_id = ANY($1::uuid[])
 ORDER BY request_id
@@ -100,6 +122,8 @@ SELECT
     (SELECT object FROM answers WHERE answers.request_id = asked.request_id) AS answer_object,
     ARRAY(SELECT ROW (task_id, system, outcome, summary::text, found) FROM results
           WHERE results.request_id = asked.request_id) AS results,
+    ARRAY(SELECT ROW (command_id, kind, argument) FROM orders
+          WHERE orders.request_id = asked.request_id ORDER BY ordered_at, command_id) AS orders,
     ARRAY(SELECT ROW (task_id, system) FROM progressed WHERE progressed.request_id = asked.request_id) AS working,
     ARRAY(SELECT ROW (notice, result) FROM deliveries
           WHERE deliveries.request_id = asked.request_id AND recipient = 'requester') AS deliveries
@@ -110,9 +134,10 @@ UPDATE cases
 SET version = changed.version,
     status = changed.status::jsonb,
     reported = string_to_array(changed.reported, ','),
-    noticed = string_to_array(changed.noticed, ',')
-FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[])
-     AS changed (request_id, version, status, reported, noticed)
+    noticed = string_to_array(changed.noticed, ','),
+    said = string_to_array(changed.said, ',')
+FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[])
+     AS changed (request_id, version, status, reported, noticed, said)
 WHERE cases.request_id = changed.request_id
 
 -- name: queue_assemblies

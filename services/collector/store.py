@@ -1,21 +1,30 @@
 """The collector's tables: facts under their natural keys, and what was decided from them."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import asyncpg
 from pydantic import TypeAdapter
 
+from habeas.contracts.command import CommandDecided
 from habeas.contracts.result import SummaryItem
 from habeas.contracts.status import StatusChanged
-from services.collector.domain import Case, Result
+from services.collector.case import Case, Order, OrderKind, Result
 from shared.database import Connection, load_queries
-from shared.events import DeliveryResult, NoticeDelivered, PlanMade, PlannedSystem, RequestOpened
+from shared.events import (
+    Audience,
+    DeliveryResult,
+    NoticeDelivered,
+    PlanMade,
+    PlannedSystem,
+    RequestOpened,
+    WithdrawalReceived,
+)
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 _SUMMARY: Final[TypeAdapter[tuple[SummaryItem, ...]]] = TypeAdapter(tuple[SummaryItem, ...])
@@ -94,7 +103,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """A case with its facts; `case` awaits only whether its requester can be reached."""
+    """A case with its facts; `case` awaits what only the opened personal part and the registry tell."""
 
     opened: RequestOpened
     status: StatusChanged | None
@@ -107,11 +116,21 @@ class Locked:
     deliveries: Mapping[str, DeliveryResult]
     answer_object: str | None
     answer_expires_at: datetime | None
+    withdrawn: bool
+    awaited: bool
+    orders: tuple[Order, ...]
+    said: frozenset[str]
 
-    def case(self, *, reachable: bool) -> Case:
+    def case(self, *, reachable: bool, audience: Audience, marketing: Set[tuple[str, str]]) -> Case:
         return Case(
             opened=self.opened,
             reachable=reachable,
+            audience=audience,
+            marketing=marketing,
+            withdrawn=self.withdrawn,
+            awaited=self.awaited,
+            orders=self.orders,
+            said=self.said,
             plan=self.plan,
             results=self.results,
             working=self.working,
@@ -128,21 +147,53 @@ class Saved:
     status: StatusChanged
     reported: frozenset[str]
     noticed: frozenset[str]
+    said: frozenset[str]
 
 
 async def open_cases(connection: Connection, opened: Collection[RequestOpened]) -> None:
-    ordered = sorted({item.request_id: item for item in opened}.values(), key=lambda item: item.request_id)
+    """What intake said last of each counts, whenever it comes."""
+    ordered = _newest(opened)
     await connection.execute(
-        _SQL["open"], [item.request_id for item in ordered], [item.model_dump_json() for item in ordered]
+        _SQL["open"],
+        [item.request_id for item in ordered],
+        [item.version for item in ordered],
+        [item.model_dump_json() for item in ordered],
     )
 
 
+async def record_withdrawals(connection: Connection, withdrawals: Collection[WithdrawalReceived]) -> None:
+    ordered = sorted({item.request_id: item for item in withdrawals}.values(), key=lambda item: item.request_id)
+    await connection.execute(
+        _SQL["withdraw"], [item.request_id for item in ordered], [item.received_at for item in ordered]
+    )
+
+
+async def await_cases(connection: Connection, request_ids: Collection[UUID]) -> None:
+    """Others come after these."""
+    await connection.execute(_SQL["await"], sorted(request_ids))
+
+
+async def decided(connection: Connection, command_ids: Collection[UUID]) -> Mapping[UUID, CommandDecided]:
+    """What was decided before, by command."""
+    rows = await connection.fetch(_SQL["decided"], list(command_ids))
+    return {row["command_id"]: CommandDecided.model_validate_json(row["body"]) for row in rows}
+
+
+async def record_decision(connection: Connection, decision: CommandDecided, order: Order | None, now: datetime) -> None:
+    """`order` where the command was accepted."""
+    await connection.execute(_SQL["decide"], decision.command_id, decision.model_dump_json())
+    if order is not None:
+        await connection.execute(_SQL["order"], order.command_id, decision.request_id, order.kind, order.argument, now)
+
+
+async def unopened(connection: Connection, request_ids: Collection[UUID]) -> frozenset[UUID]:
+    """Those of which intake has said nothing."""
+    rows = await connection.fetch(_SQL["opened"], list(request_ids))
+    return frozenset(request_ids) - {row["request_id"] for row in rows}
+
+
 async def record_plans(connection: Connection, plans: Collection[PlanMade]) -> None:
-    newest: dict[UUID, PlanMade] = {}
-    for plan in plans:
-        if plan.request_id not in newest or newest[plan.request_id].version < plan.version:
-            newest[plan.request_id] = plan
-    ordered = sorted(newest.values(), key=lambda plan: plan.request_id)
+    ordered = _newest(plans)
     await connection.execute(
         _SQL["plan"],
         [plan.request_id for plan in ordered],
@@ -198,13 +249,13 @@ async def known_results(connection: Connection, task_ids: Collection[UUID]) -> M
 
 
 async def planned_tasks(connection: Connection, request_ids: Collection[UUID]) -> Mapping[tuple[UUID, UUID], str]:
-    """Request id and task id to system, of all tasks that the requests' plans name."""
+    """Request id and task id to system, of all tasks that the requests' plans name, those of former rounds included."""
     rows = await connection.fetch(_SQL["plans"], list(request_ids))
     return {
-        (row["request_id"], item.task_id): item.system
+        (row["request_id"], task_id): item.system
         for row in rows
         for item in _SYSTEMS.validate_json(row["systems"])
-        if item.task_id is not None
+        for task_id in _tasks(item)
     }
 
 
@@ -271,7 +322,7 @@ async def _with_facts(connection: Connection, rows: Sequence[asyncpg.Record]) ->
     for row in cases:
         fact = facts[row["request_id"]]
         plan = None if fact["plan"] is None else _SYSTEMS.validate_json(fact["plan"])
-        asked = {(item.task_id, item.system) for item in plan or ()}
+        asked = {(task_id, item.system) for item in plan or () for task_id in _tasks(item)}
         results = [each for each in fact["results"] if plan is None or (each[0], each[1]) in asked]
         locked.append(
             Locked(
@@ -289,6 +340,12 @@ async def _with_facts(connection: Connection, rows: Sequence[asyncpg.Record]) ->
                 deliveries={notice: DeliveryResult(result) for notice, result in fact["deliveries"]},
                 answer_object=fact["answer_object"],
                 answer_expires_at=fact["answer_expires_at"],
+                withdrawn=row["withdrawn_at"] is not None,
+                awaited=row["awaited"],
+                orders=tuple(
+                    Order(command_id, OrderKind(kind), argument) for command_id, kind, argument in fact["orders"]
+                ),
+                said=frozenset(row["said"]),
             )
         )
     return locked
@@ -303,6 +360,7 @@ async def save(connection: Connection, saved: Sequence[Saved]) -> None:
             [item.status.model_dump_json() for item in saved],
             [",".join(sorted(item.reported)) for item in saved],
             [",".join(sorted(item.noticed)) for item in saved],
+            [",".join(sorted(item.said)) for item in saved],
         )
 
 
@@ -353,6 +411,20 @@ async def statuses(connection: Connection, request_ids: Collection[UUID]) -> lis
     """The newest status of each."""
     rows = await connection.fetch(_SQL["statuses"], list(request_ids))
     return [StatusChanged.model_validate_json(row["status"]) for row in rows]
+
+
+_Versioned = TypeVar("_Versioned", RequestOpened, PlanMade)
+
+
+def _newest(items: Collection[_Versioned]) -> list[_Versioned]:
+    """The highest version of each request's, in the order of their ids."""
+    newest = {item.request_id: item for item in sorted(items, key=lambda item: item.version)}
+    return [newest[request_id] for request_id in sorted(newest)]
+
+
+def _tasks(item: PlannedSystem) -> tuple[UUID, ...]:
+    """All that the system was given for the request."""
+    return (*(past.task_id for past in item.earlier), *((item.task_id,) if item.task_id else ()))
 
 
 def _key(row: asyncpg.Record) -> AnswerKey:

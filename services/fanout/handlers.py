@@ -18,6 +18,7 @@ from services.fanout.scope import STOPPING, Wish
 from services.fanout.store import Addition, Case, Finding, PersonKey, Request, SavedPlan
 from shared.events import (
     SERVICES,
+    CollectionAwaited,
     Decision,
     FoundPersonal,
     IdentitiesAdded,
@@ -75,6 +76,8 @@ class Handlers:
         }
         if pairs:
             await store.wait(work.connection, pairs, work.now)
+            for awaited in sorted({other for _, other in pairs}):
+                work.send(PROGRESS, CollectionAwaited(request_id=awaited), subject=awaited)
         copies = [received for received in new if received.body.right in COPIES]
         if copies:
             await store.remember_people(work.connection, _person_keys(copies, work))

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from habeas.contracts.result import SummaryItem
 from habeas.contracts.submission import Identity, Requester, Subject
 from habeas.contracts.vocabulary import DeliverTo, Did
-from services.collector.domain import Case, Result, Step, Told, address, advance, statement, withheld
+from services.collector.case import Case, Result, Step, Told
+from services.collector.domain import advance
+from services.collector.people import address
+from services.collector.results import statement, withheld
 from shared.events import DeliveryResult, Notice, PlanMade, Recipient
 from tests.collector.samples import EMAIL, PERSONAL, item, opened, plan, task
 from tests.core.workbench import NOW
@@ -377,7 +380,12 @@ class World:
                 noticed.append(told.mark)
                 if told.recipient is Recipient.REQUESTER:
                     facts.insert(order.randint(0, len(facts)) if order else 0, self._delivery(told.notice))
-            known = replace(known, reported=known.reported | set(step.report), noticed=frozenset(noticed))
+            known = replace(
+                known,
+                reported=known.reported | set(step.report),
+                noticed=frozenset(noticed),
+                said=known.said | step.said,
+            )
             if step.assemble:
                 facts.append(lambda before: replace(before, answer_expires_at=EXPIRES))
             again = advance(known, NOW + timedelta(days=1))
@@ -395,7 +403,7 @@ OUTCOMES = ["completed", "kept", "partial", "nothing_held", "refused", "failed",
 
 
 @given(
-    st.sampled_from(["access", "erasure"]),
+    st.sampled_from(["access", "portability", "erasure", "rectification", "restriction", "objection"]),
     st.dictionaries(st.sampled_from(["billing", "support", "analytics"]), st.sampled_from(OUTCOMES), min_size=1),
     st.sampled_from([ACCEPTED, BOUNCED]),
     st.sampled_from(["habeas", "portal"]),

@@ -4,28 +4,38 @@ import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID, uuid4
 
 import pytest
 
 from habeas.contracts import Reason
+from habeas.contracts.command import CommandDecided, CommandLift, CommandRelease, CommandRetry, Order
 from habeas.contracts.dead_letter import DeadLetter
 from habeas.contracts.result import Artifact, TaskFinished, TaskProgressed
 from habeas.contracts.status import StatusChanged, SubmissionError, SubmissionRejected
-from habeas.contracts.submission import Identity, Requester, Subject
-from habeas.contracts.topics import OUTCOMES, PROGRESS, REQUESTS, results, status
+from habeas.contracts.submission import Details, Identity, Requester, Subject
+from habeas.contracts.topics import COMMANDS, OUTCOMES, PROGRESS, REQUESTS, results, status
+from services.collector.commands import Command, Commands
 from services.collector.handlers import ORPHAN_PATIENCE, Handlers
 from shared.database import Pool
 from shared.events import (
+    Audience,
+    CollectionAwaited,
     DeliveryResult,
+    LeftOutCategory,
     NoticeDelivered,
     NoticeRequested,
     PlanMade,
+    PlannedSystem,
     Recipient,
+    RequestCollected,
     RequestOpened,
+    RequestStopped,
+    RoundOrdered,
     SubmissionRefused,
     SystemsFinished,
+    WithdrawalReceived,
 )
 from shared.messaging.consumer import Consumer, Patience, Route
 from shared.messaging.outbox import Outgoing
@@ -61,6 +71,7 @@ def handlers(clock: Clock, woken: list[int]) -> Handlers:
 @pytest.fixture
 def collector(pool: Pool, outbox: PrivateOutbox, keys: Keys, clock: Clock, handlers: Handlers) -> Consumer:
     systems = tuple(results(system) for system in REGISTRY.systems)
+    commands = Commands(handlers.case_of)
     routes = (
         Route((REQUESTS,), RequestOpened, handlers.opened),
         Route((REQUESTS,), SubmissionRefused, handlers.refused),
@@ -68,6 +79,9 @@ def collector(pool: Pool, outbox: PrivateOutbox, keys: Keys, clock: Clock, handl
         Route((PROGRESS,), NoticeDelivered, handlers.delivered),
         Route(systems, TaskProgressed, handlers.progressed),
         Route(systems, TaskFinished, handlers.finished),
+        Route((REQUESTS,), WithdrawalReceived, handlers.withdrawn),
+        Route((PROGRESS,), CollectionAwaited, handlers.awaited),
+        *(Route((COMMANDS,), command, commands.ordered) for command in get_args(Command)),
     )
     return Consumer(
         "collector", routes, pool, outbox, keys.file, clock, handlers.settle, patience=Patience(unknown_key=0.0)
@@ -408,3 +422,115 @@ async def test_repair_says_the_newest_status_again(
     assert await repaired([each for each in sent if each.key == other]) == []
     assert await repaired([each for each in outbox.sent if each not in sent]) == []
     assert await repaired([each for each in sent if each.key == request_id]) == []  # the newest went out last
+
+
+# Orders, withdrawals, and who comes after
+
+
+def command_record(model: type[Order], request_id: UUID, command_id: UUID | None = None, **arguments: Any) -> Raw:
+    body = model(command_id=command_id or uuid4(), request_id=request_id, by="dpo", reason="checked", **arguments)
+    return raw(COMMANDS, event(body))
+
+
+def decisions(outbox: PrivateOutbox) -> list[tuple[bool, str | None]]:
+    bodies = [each.body for each in outbox.said(CommandDecided)]
+    return [(body.accepted, body.reason.code if body.reason else None) for body in bodies]
+
+
+async def test_a_withdrawal_before_its_request_is_remembered(
+    collector: Consumer, outbox: PrivateOutbox, keys: Keys
+) -> None:
+    request_id = uuid4()
+    withdrawal = WithdrawalReceived(request_id=request_id, reason="changed_my_mind", received_at=NOW)
+    await collector.handle(
+        [raw(REQUESTS, event(withdrawal)), raw(PROGRESS, event(CollectionAwaited(request_id=request_id)))]
+    )
+    await collector.handle([opened_record(keys, request_id)])
+    assert [each.body.finished for each in outbox.said(RequestStopped)] == [()]
+    assert notices(outbox, request_id) == ["acknowledged", "withdrawn"]
+    await collector.handle([delivered_record(request_id, "withdrawn")])
+    assert statuses(outbox, request_id)[-1].outcome == "withdrawn"
+    assert len(outbox.said(RequestCollected)) == 1
+
+
+async def test_a_command_is_decided_once_and_its_decision_said_again(
+    collector: Consumer, outbox: PrivateOutbox, keys: Keys
+) -> None:
+    request_id, unknown, command_id = uuid4(), uuid4(), uuid4()
+    await collector.handle(
+        [
+            opened_record(keys, request_id),
+            planned_record(request_id, billing="asked"),
+            finished_record(keys, request_id, "billing", "failed"),
+        ]
+    )
+    retry = command_record(CommandRetry, request_id, command_id, system="billing")
+    await collector.handle([retry, retry.again(), command_record(CommandRelease, unknown)])
+    await collector.handle([retry.again()])
+    await collector.handle([command_record(CommandLift, request_id)])
+    assert decisions(outbox) == [
+        (True, None),
+        (True, None),
+        (False, "request_unknown"),
+        (True, None),
+        (False, "not_restricted"),
+    ]
+    (ordered,) = outbox.said(RoundOrdered)
+    assert (ordered.body.order_id, ordered.body.systems) == (command_id, ("billing",))
+
+
+async def test_whoever_never_came_is_not_waited_for_after_a_release(
+    collector: Consumer, outbox: PrivateOutbox, keys: Keys
+) -> None:
+    request_id, missing, there = uuid4(), uuid4(), uuid4()
+    waiting = PlannedSystem(system="billing", state="waiting", action="erase", reason="predecessor_missing")
+    await collector.handle(
+        [
+            opened_record(keys, there, right="access"),
+            opened_record(keys, request_id, after=(missing, there)),
+            raw(PROGRESS, event(PlanMade(request_id=request_id, version=1, systems=(waiting,)))),
+        ]
+    )
+    await collector.handle([command_record(CommandRelease, request_id)])
+    assert decisions(outbox) == [(True, None)]
+    assert [each.body.request_id for each in outbox.said(RequestCollected)] == [missing]
+
+
+async def test_a_bystander_is_told_nothing_of_what_was_held(
+    collector: Consumer, outbox: PrivateOutbox, keys: Keys
+) -> None:
+    request_id = uuid4()
+    reporter = Requester(relationship="reporter", name="Rita Reporter", email="rita@example.org")
+    personal = PERSONAL.model_copy(update={"requester": reporter, "subject": Subject(name="A Child", minor=True)})
+    await collector.handle(
+        [
+            opened_record(keys, request_id, personal),
+            planned_record(request_id, billing="asked"),
+            finished_record(keys, request_id, "billing"),
+        ]
+    )
+    for each in outbox.said(NoticeRequested):
+        told = keys.open(each)
+        assert (told.email, told.audience) == ("rita@example.org", Audience.BYSTANDER)
+        assert (told.name, told.statement, told.systems, told.not_covered) == (None, (), (), ())
+
+
+async def test_what_the_right_does_not_reach_and_what_others_hold_is_told_at_the_end(
+    collector: Consumer, outbox: PrivateOutbox, keys: Keys
+) -> None:
+    request_id = uuid4()
+    details = Details(categories=("invoices", "own_installation"))
+    personal = PERSONAL.model_copy(update={"details": details})
+    beyond = LeftOutCategory(category="fraud_signals", ground="other_legal_basis")
+    payments = PlannedSystem(system="payments", state="excluded", reason="right_does_not_reach", left_out=(beyond,))
+    await collector.handle(
+        [
+            opened_record(keys, request_id, personal, right="objection"),
+            raw(PROGRESS, event(PlanMade(request_id=request_id, version=1, systems=(payments,)))),
+        ]
+    )
+    first, last = (keys.open(each) for each in outbox.said(NoticeRequested))
+    assert (first.not_covered, first.elsewhere) == ((), ("own_installation",))
+    assert [(each.system, each.category, each.ground) for each in last.not_covered] == [
+        ("payments", "fraud_signals", "other_legal_basis")
+    ]

@@ -11,10 +11,21 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from habeas.contracts.command import CommandDecided
 from services.collector import store
+from services.collector.case import Case, Order, OrderKind
+from services.collector.domain import advance
 from services.collector.store import AnswerKey, NewResult, Orphan, Saved
 from shared.database import Connection, Pool
-from shared.events import DeliveryResult, NoticeDelivered, Recipient
+from shared.events import (
+    DeliveryResult,
+    NoticeDelivered,
+    PastTask,
+    PlanMade,
+    PlannedSystem,
+    Recipient,
+    WithdrawalReceived,
+)
 from tests.collector.samples import item, opened, plan, task
 from tests.core.plans import explain, indexes, scanned
 from tests.core.workbench import NOW
@@ -47,11 +58,9 @@ def result(request_id: UUID = ONE, system: str = "billing", **members: Any) -> N
 
 
 def saved(request_id: UUID, version: int = 1, state: str = "in_progress") -> Saved:
-    from services.collector.domain import Case, advance
-
     status = advance(Case(opened(request_id=request_id), reachable=True), NOW).status
     assert status is not None
-    return Saved(status.model_copy(update={"version": version, "state": state}), frozenset(), frozenset())
+    return Saved(status.model_copy(update={"version": version, "state": state}), frozenset(), frozenset(), frozenset())
 
 
 async def test_the_first_opening_counts(pool: Pool) -> None:
@@ -169,14 +178,50 @@ async def test_an_answer_that_was_one_is_not_replaced_while_others_are_at_work(p
 
 
 async def test_what_was_saved_is_what_is_locked(pool: Pool) -> None:
-    made = Saved(saved(ONE, 4).status, frozenset({"billing", "support"}), frozenset({"acknowledged"}))
+    made = Saved(
+        saved(ONE, 4).status, frozenset({"billing", "support"}), frozenset({"acknowledged"}), frozenset({"collected"})
+    )
     async with pool.acquire() as connection:
         await store.open_cases(connection, [opened(request_id=ONE), opened(request_id=TWO)])
         await store.save(connection, [made, saved(TWO)])
         one, two = await store.lock_cases(connection, [TWO, ONE])
         assert [each.version for each in await store.statuses(connection, [ONE, TWO, uuid4()])] == [4, 1]
-    assert (one.status, one.reported, one.noticed) == (made.status, made.reported, made.noticed)
-    assert (two.reported, two.noticed) == (frozenset(), frozenset())
+    assert (one.status, one.reported, one.noticed, one.said) == (made.status, made.reported, made.noticed, made.said)
+    assert (two.reported, two.noticed, two.said) == (frozenset(), frozenset(), frozenset())
+
+
+async def test_what_intake_said_last_counts_whenever_it_comes(pool: Pool) -> None:
+    first, second = opened(request_id=ONE, decision="triage"), opened(request_id=ONE, version=2)
+    async with pool.acquire() as connection:
+        await store.open_cases(connection, [second])
+        await store.open_cases(connection, [first, second, first])
+        (case,) = await store.lock_cases(connection, [ONE])
+        assert (case.opened.version, case.opened.decision) == (2, "accepted")
+        assert await store.unopened(connection, [ONE, TWO]) == {TWO}
+
+
+async def test_orders_withdrawals_and_who_waits_are_facts_of_their_case(pool: Pool) -> None:
+    decision = CommandDecided(command_id=uuid4(), request_id=ONE, accepted=True)
+    order = Order(decision.command_id, OrderKind.RETRY, "billing")
+    withdrawal = WithdrawalReceived(request_id=ONE, reason=None, received_at=NOW)
+    async with pool.acquire() as connection:
+        await store.await_cases(connection, [ONE])
+        await store.record_withdrawals(connection, [withdrawal, withdrawal])
+        await store.record_decision(connection, decision, order, NOW)
+        await store.open_cases(connection, [opened(request_id=ONE), opened(request_id=TWO)])
+        one, two = await store.lock_cases(connection, [ONE, TWO])
+        assert await store.decided(connection, [decision.command_id, uuid4()]) == {decision.command_id: decision}
+    assert (one.awaited, one.withdrawn, one.orders) == (True, True, (order,))
+    assert (two.awaited, two.withdrawn, two.orders) == (False, False, ())
+
+
+async def test_tasks_of_former_rounds_are_still_the_systems_own(pool: Pool) -> None:
+    former, now = uuid4(), uuid4()
+    past = (PastTask(task_id=former, action="hold"),)
+    planned = PlannedSystem(system="billing", state="asked", action="erase", task_id=now, attempt=2, earlier=past)
+    async with pool.acquire() as connection:
+        await store.record_plans(connection, [PlanMade(request_id=ONE, version=1, systems=(planned,))])
+        assert await store.planned_tasks(connection, [ONE]) == {(ONE, former): "billing", (ONE, now): "billing"}
 
 
 async def test_orphans_wait_and_are_claimed_once(pool: Pool) -> None:
@@ -338,8 +383,10 @@ async def test_nothing_hangs_in_the_air(pool: Pool, statement: str) -> None:
 
 async def test_hot_statements_use_indexes(pool: Pool) -> None:
     load = """
-        INSERT INTO cases (request_id, opened, version, status)
-        SELECT md5('r' || n)::uuid, '{}', 1, '{"state": "in_progress"}' FROM generate_series(1, 50000) AS n;
+        INSERT INTO cases (request_id, opened_version, opened, version, status)
+        SELECT md5('r' || n)::uuid, 1, '{}', 1, '{"state": "in_progress"}' FROM generate_series(1, 50000) AS n;
+        INSERT INTO orders SELECT request_id, request_id, 'lift', null, now() FROM cases;
+        INSERT INTO decisions SELECT request_id, '{}' FROM cases;
         INSERT INTO plans SELECT request_id, 1, '[]' FROM cases;
         INSERT INTO results SELECT md5('t' || n)::uuid, md5('r' || n)::uuid, 'billing', gen_random_uuid(), 'completed',
             '[]', 'p', NULL, decode(repeat('00', 32), 'hex'), 'k', now() FROM generate_series(1, 50000) AS n;
@@ -360,8 +407,17 @@ async def test_hot_statements_use_indexes(pool: Pool) -> None:
         "records": ((ids[:20],), {"results_request"}),
         "facts": (
             (ids,),
-            {"plans_pkey", "answers_pkey", "results_request", "progressed_request", "deliveries_pkey"},
+            {
+                "plans_pkey",
+                "answers_pkey",
+                "results_request",
+                "progressed_request",
+                "deliveries_pkey",
+                "orders_request",
+            },
         ),
+        "decided": ((ids,), {"decisions_pkey"}),
+        "opened": ((ids,), {"cases_pkey"}),
         "claim_orphans": ((NOW - timedelta(days=3000),), {"orphans_since"}),
         "claim_assemblies": ((20, NOW), {"assemblies_due_at"}),
         "keep_orphans": ((ids, systems, ids), {"orphans_pkey"}),

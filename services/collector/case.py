@@ -1,0 +1,145 @@
+"""A case as the rules see it, and what they make of it: values only."""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from habeas.contracts.result import SummaryItem
+from habeas.contracts.status import StatusChanged
+from habeas.contracts.vocabulary import Action
+from shared.events import Audience, DeliveryResult, Notice, PlannedSystem, Recipient, RequestOpened
+
+
+class ReviewReason(StrEnum):
+    """Why a person of the privacy team has to look. Travels in clear."""
+
+    SYSTEM_FAILED = "system_failed"
+    NOTICE_BOUNCED = "notice_bounced"
+    NO_ADDRESS = "no_address"
+    OBJECTION_TO_WEIGH = "objection_to_weigh"
+    PREDECESSOR_MISSING = "predecessor_missing"
+
+
+class ReasonCode(StrEnum):
+    """Further reasons of a status. Travel in clear."""
+
+    COMES_AFTER_ANOTHER = "comes_after_another"
+    WITHDRAWN = "withdrawn"
+    OBJECTION_OVERRIDDEN = "objection_overridden"
+    RESTRICTION_LIFTING = "restriction_lifting"
+    RESTRICTION_LIFTED = "restriction_lifted"
+
+
+class OrderKind(StrEnum):
+    WEIGH = "weigh"
+    LIFT = "lift"
+    RETRY = "retry"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a person has decided about a case, by an accepted command."""
+
+    command_id: UUID
+    kind: OrderKind
+    argument: str | None = None
+    """Of `weigh` the verdict, of `retry` the system."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A system's answer, without its records."""
+
+    system: str
+    outcome: str
+    summary: tuple[SummaryItem, ...]
+    action: str | None = None
+    """What the task asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that is known about a request, and what was said about it."""
+
+    opened: RequestOpened
+    reachable: bool
+    """Whether there is an address to write to."""
+    plan: tuple[PlannedSystem, ...] | None = None
+    results: Mapping[UUID, Result] = field(default_factory=dict)
+    working: Set[UUID] = frozenset()
+    deliveries: Mapping[str, DeliveryResult] = field(default_factory=dict)
+    """By notice, of mails to the requester."""
+    answer_expires_at: datetime | None = None
+    """Set once the answer lies in the store."""
+    status: StatusChanged | None = None
+    reported: frozenset[str] = frozenset()
+    noticed: frozenset[str] = frozenset()
+    """The marks of the notices that were asked for."""
+    audience: Audience = Audience.PERSON
+    marketing: Set[tuple[str, str]] = frozenset()
+    """System and category of direct marketing: an objection to it is not weighed (GDPR Art. 21(3))."""
+    withdrawn: bool = False
+    awaited: bool = False
+    """Whether another request comes after this one."""
+    orders: tuple[Order, ...] = ()
+    said: frozenset[str] = frozenset()
+    """What fan-out was told: `collected`, `stopped`, the ids of orders."""
+
+
+class Told(NamedTuple):
+    """Somebody is to be told something. A notice is asked for once under its natural key; a further reason for a review
+    is a further notice, with an ordinal of its own."""
+
+    notice: Notice
+    recipient: Recipient
+    ordinal: int = 1
+
+    @property
+    def mark(self) -> str:
+        """As which a case remembers that it was asked for."""
+        return f"{self.notice}.{self.ordinal}"
+
+
+class Round(NamedTuple):
+    """Systems are to be asked once more."""
+
+    order_id: UUID
+    systems: tuple[str, ...]
+    action: Action | None = None
+    """None for the same again."""
+    categories: tuple[str, ...] = ()
+
+
+COLLECTED: Final = "collected"
+
+STOPPED: Final = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is to be said and done now."""
+
+    status: StatusChanged | None = None
+    """A new one to publish."""
+    report: tuple[str, ...] = ()
+    """All systems finished so far, for fan-out; empty where there is nothing new to tell."""
+    notices: tuple[Told, ...] = ()
+    assemble: bool = False
+    """Whether the answer can and must be put together."""
+    collected: bool = False
+    """Those who come after this request may go on."""
+    stop: tuple[str, ...] | None = None
+    """The request ends before its systems do: those that have finished."""
+    rounds: tuple[Round, ...] = ()
+
+    @property
+    def said(self) -> frozenset[str]:
+        """What fan-out is told with it."""
+        marks = {str(each.order_id) for each in self.rounds}
+        return frozenset(
+            {*marks, *([COLLECTED] if self.collected else []), *([STOPPED] if self.stop is not None else [])}
+        )

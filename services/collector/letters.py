@@ -1,0 +1,92 @@
+"""What the notifier is asked to tell, and to whom."""
+
+from typing import Final
+
+from habeas.contracts import Place
+from habeas.contracts.catalogue import read_personal
+from habeas.contracts.status import StatusReason
+from habeas.contracts.topics import OUTCOMES
+from habeas.contracts.vocabulary import RequestOutcome
+from services.collector import people, results
+from services.collector.case import Case, Told
+from services.collector.store import Locked
+from shared.events import (
+    SERVICES,
+    AnswerObject,
+    Audience,
+    NotCovered,
+    Notice,
+    NoticePersonal,
+    NoticeRequested,
+    OpenedPersonal,
+    Recipient,
+)
+from shared.messaging.work import Work
+from shared.registry import Registry
+
+_OUTCOMES: Final = frozenset(outcome.value for outcome in RequestOutcome)
+_BEFORE_THE_END: Final = frozenset({Notice.ACKNOWLEDGED, Notice.RESTRICTION_LIFTING})
+"""Notices that tell nothing of what was done."""
+
+
+def ask_for(
+    told: Told,
+    locked: Locked,
+    case: Case,
+    opened: OpenedPersonal,
+    reason: StatusReason | None,
+    registry: Registry,
+    work: Work,
+) -> None:
+    """Queue the request for one notice."""
+    request, notice = locked.opened, told.notice
+    body = NoticeRequested(
+        request_id=request.request_id,
+        notice=notice,
+        recipient=told.recipient,
+        ordinal=told.ordinal,
+        reference=request.reference,
+        right=request.right,
+        regulation=request.regulation,
+        jurisdiction=request.jurisdiction,
+        received_at=request.received_at,
+        due=request.due,
+        outcome=RequestOutcome(notice) if notice in _OUTCOMES else None,
+        reason=reason,
+        personal=work.seal(
+            NoticeRequested, _personal(told, locked, case, opened, registry, work), subject=request.request_id
+        ),
+    )
+    work.send(OUTCOMES, body, subject=request.request_id)
+
+
+def _personal(
+    told: Told, locked: Locked, case: Case, opened: OpenedPersonal, registry: Registry, work: Work
+) -> NoticePersonal:
+    to_requester = told.recipient is Recipient.REQUESTER
+    if to_requester and case.audience is Audience.BYSTANDER:
+        # Whoever reported learns that it was dealt with, and nothing of what is or was held.
+        return NoticePersonal(
+            email=people.address(opened), language=opened.requester.language, audience=Audience.BYSTANDER
+        )
+    final = told.notice not in _BEFORE_THE_END
+    items, systems = results.statement(case) if final else ((), ())
+    answer = None
+    if to_requester and final and locked.answer_object is not None:
+        place = Place(SERVICES, AnswerObject.__name__, locked.opened.request_id)
+        answer = read_personal(work.keyring, place, locked.answer_object, AnswerObject)
+    return NoticePersonal(
+        email=people.address(opened) if to_requester else None,
+        name=opened.requester.name or opened.subject.name if to_requester else None,
+        language=opened.requester.language,
+        statement=items,
+        systems=systems,
+        answer=answer,
+        audience=case.audience if to_requester else Audience.PERSON,
+        not_covered=tuple(
+            NotCovered(system=planned.system, category=out.category, ground=out.ground)
+            for planned in (case.plan or () if final else ())
+            for out in planned.left_out
+        ),
+        elsewhere=tuple(name for name in opened.details.categories if name in registry.not_controller),
+    )

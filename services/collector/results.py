@@ -1,0 +1,185 @@
+"""What the answers of the systems amount to. Pure rules."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import replace
+from typing import Final
+from uuid import UUID
+
+from habeas.contracts.command import Verdict
+from habeas.contracts.result import SummaryItem
+from habeas.contracts.vocabulary import Action, Did, RequestOutcome, Right, SystemState, TaskOutcome
+from services.collector.case import Case, OrderKind, Result
+from shared.events import PlannedSystem, StatementItem, SystemNote
+
+_RIGHTS_OF_OTHERS: Final = "rights_of_others"
+
+OVERRIDING_GROUNDS: Final = "overriding_grounds"
+
+_ANSWERED: Final = frozenset(
+    {TaskOutcome.COMPLETED, TaskOutcome.PARTIAL, TaskOutcome.NOTHING_HELD, TaskOutcome.REFUSED}
+)
+"""Outcomes that need no person. Any other goes to review: one unknown to us, and `cancelled`, since a case whose tasks
+are cancelled has ended."""
+
+_UNSAID: Final = frozenset({Action.HOLD, Action.LOCATE})
+"""What is done on the way, and not for the person."""
+
+_CUT: Final = frozenset({Did.RETAINED, Did.WITHHELD, Did.REDACTED})
+
+_SHORT: Final[Mapping[str, Set[Did]]] = {
+    Right.ACCESS: _CUT,
+    Right.PORTABILITY: _CUT,
+    Right.ERASURE: frozenset({Did.RETAINED, Did.WITHHELD}),
+}
+"""What falls short of what was asked. To blacken a record leaves something out of a copy; in an erasure it is the
+erasing. Of the other rights something kept is no part: a consent's proof stays."""
+
+_UNDONE: Final = frozenset({Did.STOPPED, Did.RESTRICTED})
+
+_SHORT_OF_OTHERS: Final[Set[Did]] = frozenset({Did.WITHHELD})
+
+
+def statement(case: Case) -> tuple[tuple[StatementItem, ...], tuple[SystemNote, ...]]:
+    """What was done where, and how each system ended: the body of the final letter."""
+    items: list[StatementItem] = []
+    notes: list[SystemNote] = []
+    for planned in case.plan or ():
+        result = result_of(case, planned)
+        notes.append(
+            SystemNote(
+                system=planned.system,
+                state=SystemState.FINISHED if result else planned.state,
+                outcome=result.outcome if result else None,
+                reason=planned.reason,
+            )
+        )
+        items.extend(_done(case, planned))
+    return tuple(items), tuple(notes)
+
+
+def _done(case: Case, planned: PlannedSystem) -> Iterable[StatementItem]:
+    """What a system did in all its rounds, without what it has undone since."""
+    rounds = [result for result in _all_results(case, planned) if result.action not in _UNSAID]
+    undone = {item.category for result in rounds for item in result.summary if item.did == Did.UNRESTRICTED}
+    overridden = verdict(case) == Verdict.OVERRIDDEN
+    for result in rounds:
+        for item in result.summary:
+            if item.did in _UNDONE and item.category in undone:
+                continue
+            members = item.model_dump()
+            if item.did == Did.UNRESTRICTED and overridden:
+                members["ground"] = OVERRIDING_GROUNDS
+            yield StatementItem(system=planned.system, **members)
+
+
+def withheld(categories: Iterable[str], named: Iterable[SummaryItem]) -> tuple[SummaryItem, ...]:
+    """Summary items for records that also show somebody else, one category a record: kept out of the copy.
+
+    Without those that the system has `named` itself: a person is told once. Whether another's rights would be adversely
+    affected is for a person to weigh (GDPR Art. 15(4)).
+    """
+    counts = Counter(categories)
+    for item in named:
+        if item.did == Did.WITHHELD and item.ground == _RIGHTS_OF_OTHERS:
+            counts[item.category] -= item.count
+    return tuple(
+        SummaryItem(category=category, did=Did.WITHHELD, count=count, ground=_RIGHTS_OF_OTHERS)
+        for category, count in sorted(counts.items())
+        if count > 0
+    )
+
+
+def outcome(case: Case) -> RequestOutcome:
+    short = _SHORT.get(case.opened.right, _SHORT_OF_OTHERS)
+    results = [result for result in _results(case) if result.action not in _UNSAID]
+    held = [result for result in results if result.outcome != TaskOutcome.NOTHING_HELD]
+    if not held:
+        return RequestOutcome.NOTHING_HELD
+    did = [item for planned in case.plan or () for item in _done(case, planned) if item.count]
+    overridden = [item for item in did if item.did == Did.UNRESTRICTED]
+    if all(result.outcome == TaskOutcome.REFUSED for result in held) or (did and len(overridden) == len(did)):
+        return RequestOutcome.REFUSED
+    kept = any(item.did in short for item in did)
+    if kept or overridden or any(result.outcome != TaskOutcome.COMPLETED for result in held):
+        return RequestOutcome.PARTIALLY_COMPLETED
+    return RequestOutcome.COMPLETED
+
+
+def result_of(case: Case, planned: PlannedSystem) -> Result | None:
+    """The planned system's own answer to its own task; a stranger's does not count.
+
+    Until a repeated attempt is answered, a good answer to an earlier one does.
+    """
+    if planned.task_id is None:
+        return None
+    current = _answer_to(case, planned, planned.task_id, planned.action)
+    if current is not None:
+        return current
+    earlier = (
+        _answer_to(case, planned, past.task_id, past.action)
+        for past in reversed(planned.earlier)
+        if past.action == planned.action
+    )
+    return next((result for result in earlier if result is not None and result.outcome in _ANSWERED), None)
+
+
+def _all_results(case: Case, planned: PlannedSystem) -> list[Result]:
+    """The answers to all its tasks that count, in their order; of attempts at the same the last."""
+    by_action: dict[str, Result] = {}
+    tasks = [(past.task_id, past.action) for past in planned.earlier]
+    if planned.task_id is not None and planned.action is not None:
+        tasks.append((planned.task_id, planned.action))
+    for task_id, action in tasks:
+        result = _answer_to(case, planned, task_id, action)
+        if result is not None:
+            by_action.pop(action, None)
+            by_action[action] = result
+    return list(by_action.values())
+
+
+def _answer_to(case: Case, planned: PlannedSystem, task_id: UUID, action: str | None) -> Result | None:
+    result = case.results.get(task_id)
+    return replace(result, action=action) if result is not None and result.system == planned.system else None
+
+
+def _results(case: Case) -> tuple[Result, ...]:
+    return tuple(result for item in case.plan or () if (result := result_of(case, item)) is not None)
+
+
+def has_failed(case: Case) -> bool:
+    """Whether a system's answer is none, and nobody has let the request go without it."""
+    return not _is_released(case) and bool(failed_systems(case))
+
+
+def failed_systems(case: Case) -> frozenset[str]:
+    """Systems whose answer is none: they gave up, or nobody knows what their word means."""
+    return frozenset(result.system for result in _results(case) if result.outcome not in _ANSWERED)
+
+
+def _is_released(case: Case) -> bool:
+    return any(order.kind is OrderKind.RELEASE for order in case.orders)
+
+
+def finished(case: Case) -> frozenset[str]:
+    """Systems that have said their last word. One that failed has not: a later answer may find what others wait for."""
+    released = _is_released(case)
+    return frozenset(result.system for result in _results(case) if released or result.outcome in _ANSWERED)
+
+
+def verdict(case: Case) -> str | None:
+    return next((order.argument for order in case.orders if order.kind is OrderKind.WEIGH), None)
+
+
+def stopped(case: Case) -> Mapping[str, tuple[str, ...]]:
+    """By system the categories that stopped because of an objection that is to be weighed."""
+    if case.opened.right != Right.OBJECTION:
+        return {}
+    found: dict[str, set[str]] = {}
+    for planned in case.plan or ():
+        for result in _all_results(case, planned):
+            for item in result.summary:
+                marketing = (planned.system, item.category) in case.marketing
+                if item.did == Did.STOPPED and item.count and not marketing:
+                    found.setdefault(planned.system, set()).add(item.category)
+    return {system: tuple(sorted(categories)) for system, categories in found.items()}
