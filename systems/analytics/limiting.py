@@ -10,7 +10,7 @@ from habeas.contracts.vocabulary import Right
 from habeas.participant import Answer, Did, NeedsInput, SummaryItem, Task, TaskOutcome
 from systems.analytics import asked, recipients
 from systems.analytics.asked import Found
-from systems.analytics.limits import PURPOSES, Kind
+from systems.analytics.limits import PURPOSES, Kind, Liftable
 from systems.analytics.store import Warehouse
 
 
@@ -65,32 +65,32 @@ async def unrestrict(task: Task, store: Warehouse) -> Answer:
     found = await asked.find(task, store)
     wanted = asked.scope(task)
 
-    async def look() -> dict[str, list[Kind]]:
+    async def look() -> dict[str, Liftable]:
         return {
-            category: await asyncio.to_thread(store.limits.imposed, task.request_id, category, purposes)
+            category: await asyncio.to_thread(store.limits.liftable, task.request_id, category, purposes)
             for category, purposes in wanted.items()
         }
 
-    imposed = await task.once(f"imposed:{','.join(sorted(wanted))}", dict[str, list[Kind]], look)
-    summary = await asyncio.to_thread(_unrestrict, task, store, found, imposed)
+    liftable = await task.once(f"liftable:{','.join(sorted(wanted))}", dict[str, Liftable], look)
+    summary = await asyncio.to_thread(_unrestrict, task, store, found, liftable)
     if not summary and any(found.count(category) for category in wanted):
         return Answer(outcome=TaskOutcome.COMPLETED)  # nothing to lift, which is not to say that nothing is held
     return Answer(summary=summary)
 
 
-def _unrestrict(task: Task, store: Warehouse, found: Found, imposed: dict[str, list[Kind]]) -> list[SummaryItem]:
+def _unrestrict(task: Task, store: Warehouse, found: Found, liftable: dict[str, Liftable]) -> list[SummaryItem]:
     """Recipients that were told of a restriction are told of its end."""
     subjects = asked.person(task).subjects(store.hash)
     summary = []
     for category, purposes in asked.scope(task).items():
-        kinds = imposed[category]
-        if not kinds:
-            continue
-        if category == "marketing_preference" and Kind.OBJECTED in kinds:
+        limits = liftable[category]
+        if category == "marketing_preference" and Kind.OBJECTED in limits.imposed:
             store.marketing.unsuppress(task.request_id)
-        store.limits.lift(task.request_id, category, purposes)
-        summary += asked.item(category, Did.UNRESTRICTED, found.count(category))
-        if Kind.RESTRICTED in kinds:
+        if limits.imposed:
+            store.limits.lift(task.request_id, category, purposes)
+        if limits.ending:
+            summary += asked.item(category, Did.UNRESTRICTED, found.count(category))
+        if Kind.RESTRICTED in limits.ending:
             told = recipients.tell(store, task, category, subjects, found.at)
             summary += asked.item(category, Did.RECIPIENTS_NOTIFIED, told)
     return summary

@@ -7,6 +7,7 @@ that set it: lifting one request's leaves another's in force.
 
 import datetime as dt
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
@@ -39,6 +40,13 @@ _COLUMNS = {
     "since": "timestamp",
     "until": "date",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Liftable:
+    imposed: list[Kind]
+    ending: list[Kind]
+    """Of these, what no other limit of the kind keeps in force."""
 
 
 class Limits:
@@ -81,18 +89,25 @@ class Limits:
             until=until,
         )
 
-    def imposed(self, request_id: UUID, category: str, purposes: Collection[str]) -> list[Kind]:
+    def liftable(self, request_id: UUID, category: str, purposes: Collection[str]) -> Liftable:
         """What this request restricted or objected to for these purposes."""
         rows = self._files.rows(
-            """select distinct kind from read_parquet($file)
-               where request_id = $request and category = $category and purpose in (select unnest($purposes::varchar[]))
-                 and kind in ('restricted', 'objected') order by kind""",
+            """with l as (
+                   select *, request_id = $request and purpose in (select unnest($purposes::varchar[])) as mine
+                   from read_parquet($file) where category = $category and kind in ('restricted', 'objected')
+               )
+               select kind, bool_or(not exists (
+                          select 1 from l other
+                          where not other.mine and other.subject = l.subject and other.kind = l.kind
+                            and (other.kind = 'restricted' or other.purpose = l.purpose)
+                      )) as free
+               from l where mine group by kind order by kind""",
             file=str(self._path),
             request=str(request_id),
             category=category,
             purposes=list(purposes),
         )
-        return [Kind(row["kind"]) for row in rows]
+        return Liftable([Kind(row["kind"]) for row in rows], [Kind(row["kind"]) for row in rows if row["free"]])
 
     def lift(self, request_id: UUID, category: str, purposes: Collection[str]) -> None:
         """Ends it. What was withdrawn stays so: consent is the person's to give."""

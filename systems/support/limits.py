@@ -37,19 +37,30 @@ def impose(
 
 
 def lift(db: sqlite3.Connection, category: str, purposes: Iterable[str], request_id: UUID) -> list[tuple[str, Kind]]:
-    """Ends what this request restricted or objected to for these purposes; for which addresses, and which it was.
+    """Ends what this request restricted or objected to for these purposes.
 
-    Found by the request and not by the address, which may have been corrected since.
+    Returns for which addresses, and which of the two it was, where no other limit of the kind is in force. Found by the
+    request and not by the address, which may have been corrected since.
     """
-    lifted: set[tuple[str, Kind]] = set()
+    lifted = []
     for purpose in purposes:
         rows = db.execute(
             """delete from limits where category = ? and purpose = ? and request_id = ?
-               and kind in ('restricted', 'objected') returning email, kind""",
+               and kind in ('restricted', 'objected') returning email, kind, purpose""",
             (category, purpose, str(request_id)),
         )
-        lifted.update((row["email"], Kind(row["kind"])) for row in rows.fetchall())
-    return sorted(lifted)
+        lifted += rows.fetchall()
+    free = {(row["email"], Kind(row["kind"])) for row in lifted if not _stands(db, category, row)}
+    return sorted(free)
+
+
+def _stands(db: sqlite3.Connection, category: str, lifted: sqlite3.Row) -> bool:
+    found = db.execute(
+        """select 1 from limits
+           where email = ? and category = ? and kind = ? and (kind = 'restricted' or purpose = ?)""",
+        (lifted["email"], category, lifted["kind"], lifted["purpose"]),
+    )
+    return found.fetchone() is not None
 
 
 def hold(db: sqlite3.Connection, email: str, category: str, request_id: UUID, at: str, until: dt.date) -> None:

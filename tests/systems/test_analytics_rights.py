@@ -271,9 +271,22 @@ async def test_one_request_does_not_lift_another_s_limits(clerk: Clerk) -> None:
     for request in (first, second):
         await clerk.ask("object", ACCOUNT, request_id=request, **only(MARKETING))
         await clerk.ask("restrict", COOKIE, request_id=request)
-    for request, why in ((first, ("objected", "restricted")), (second, (None, None))):
-        await clerk.ask("unrestrict", ACCOUNT, COOKIE, request_id=request)
+    for request, why, did in (
+        (first, ("objected", "restricted"), set()),
+        (second, (None, None), {(VISITS, "unrestricted"), (MARKETING, "unrestricted")}),
+    ):
+        reply = await clerk.ask("unrestrict", ACCOUNT, COOKIE, request_id=request)
+        assert reply.body.outcome == "completed"
+        assert {key for key in reply.did if key[1] == "unrestricted"} == did
         assert ((await use(SOMEONE.email)).why, (await use(VISITOR.visitor_id)).why) == why
+
+
+async def test_half_a_lifted_restriction_is_a_restriction(clerk: Clerk) -> None:
+    request = uuid4()
+    await clerk.ask("restrict", COOKIE, request_id=request, **only(VISITS))
+    reply = await clerk.ask("unrestrict", COOKIE, request_id=request, **only(VISITS, "trends"))
+    assert (reply.body.outcome, reply.did) == ("completed", {})
+    assert (await use(VISITOR.visitor_id)).why == "restricted"
 
 
 async def test_nothing_to_lift_is_not_nothing_held(clerk: Clerk) -> None:

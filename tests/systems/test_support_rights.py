@@ -215,9 +215,11 @@ async def test_one_request_does_not_lift_another_s_restriction(clerk: Clerk) -> 
     for request in (first, second):
         reply = await clerk.ask("restrict", EMAIL, request_id=request)
         assert reply.did[(CONVERSATIONS, "restricted")] == len(WROTE)
-    await clerk.ask("unrestrict", EMAIL, request_id=first)
+    half = await clerk.ask("unrestrict", EMAIL, request_id=first)
+    assert (half.body.outcome, half.did) == ("completed", {})
     assert (await use(SOMEONE.email)).why == "restricted"
-    await clerk.ask("unrestrict", EMAIL, request_id=second)
+    whole = await clerk.ask("unrestrict", EMAIL, request_id=second)
+    assert whole.did[(CONVERSATIONS, "unrestricted")] == len(WROTE)
     assert (await use(SOMEONE.email)).done
 
 
