@@ -15,6 +15,7 @@ from operations.errors import DiskFullError, OperationsError, is_disk_full
 
 MODULES = (
     "stack",
+    "ps",
     "demo",
     "set_up",
     "rules",
@@ -34,7 +35,6 @@ def build() -> typer.Typer:
     app = typer.Typer(
         help="Habeas: data subject requests as events.",
         no_args_is_help=True,
-        add_completion=False,
         # A traceback with local variables could print what people wrote.
         pretty_exceptions_enable=False,
     )
@@ -46,7 +46,7 @@ def build() -> typer.Typer:
 def main() -> None:
     """Run the command line. Exit codes: 0 fine, 1 failed, 2 usage, 3 the machine stands in the way."""
     try:
-        build()()
+        build()(prog_name="habeas")
     except OperationsError as error:
         print(f"habeas: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

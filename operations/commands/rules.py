@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from habeas.contracts.vocabulary import Right
+from operations.completion import regulations
 from services.fanout.domain import FanoutError, make_plan
 from services.fanout.plan import Asked, Ended, Facts, NotConcerned, NotFound, Plan, PlanItem, Waiting
 from shared.law.deadline import deadline
@@ -23,7 +24,7 @@ DEFAULT_REGISTRY = Path(__file__).parents[2] / "registry" / "ale.toml"
 RegistryOption = Annotated[
     Path, typer.Option("--registry", envvar="HABEAS_REGISTRY", help="The controller's registry, a TOML file.")
 ]
-RegulationOption = Annotated[str, typer.Option(help="The regime, such as eu-gdpr.")]
+RegulationOption = Annotated[str, typer.Option(help="The regime, such as eu-gdpr.", autocompletion=regulations)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 

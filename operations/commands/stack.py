@@ -1,32 +1,24 @@
-"""`habeas up`, `ps`, `service` and `system`: the local stack and its programs."""
+"""`habeas up`, `service` and `system`: the local stack and its programs."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import psutil  # type: ignore[import-untyped]
 import typer
-from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.table import Table
 
-from operations import programs
-from operations.connection import DEFAULT_ROOT, local_variables, variables
-from operations.errors import OperationsError, UsageError
-from operations.lag import lag_by_name
+from operations import completion, programs
+from operations.connection import DEFAULT_ROOT, variables
+from operations.errors import UsageError
 from operations.stack import PROGRAMS, Ports, Stack
-from operations.stack.folder import read_json
-from operations.stack.health import answers_ready
-from operations.stack.kafka import admin_client
 from operations.stack.stack import PROCESSOR, REGISTRY
 from operations.stack.supervisor import Process
-from operations.topology import OPERATORS
 
 RootOption = Annotated[Path, typer.Option("--root", help="The stack's folder.")]
 RegistryOption = Annotated[
@@ -38,7 +30,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command("up")(up)
-    app.command("ps")(ps)
     app.command("service")(service)
     app.command("system")(system)
 
@@ -49,7 +40,10 @@ def _port(use: str) -> Any:
 
 
 def up(
-    without: Annotated[str, typer.Option(metavar="NAME,…", help="Services and systems to leave out.")] = "",
+    without: Annotated[
+        str,
+        typer.Option(metavar="NAME,…", help="Services and systems to leave out.", autocompletion=completion.programs),
+    ] = "",
     root: RootOption = DEFAULT_ROOT,
     registry: RegistryOption = REGISTRY,
     kafka_port: Annotated[int | None, _port("kafka")] = None,
@@ -120,44 +114,11 @@ def _where_to_find(stack: Stack) -> Table:
     return table
 
 
-def ps(root: RootOption = DEFAULT_ROOT, as_json: JsonOption = False) -> None:
-    """Show what runs: name, pid, ready or not, how many messages behind."""
-    holder = read_json(root / "holder.json").get("pid")
-    if holder is None or not psutil.pid_exists(holder):
-        raise OperationsError(f"No stack runs in {root}. Start one with `habeas up`.")
-    processes = read_json(root / "state.json").get("processes", [])
-    rows = asyncio.run(_examine(processes, root))
-    if as_json:
-        print(json.dumps(rows, indent=1))
-        return
-    table = Table("name", "pid", "port", "ready", "restarts", "lag", box=None)
-    for row in rows:
-        ready = "ready" if row["ready"] else row["state"]
-        lag = "" if row["lag"] is None else str(row["lag"])
-        table.add_row(row["name"], str(row["pid"] or ""), str(row["port"]), ready, str(row["restarts"]), lag)
-    Console().print(table)
-
-
-async def _examine(processes: list[dict[str, Any]], root: Path) -> list[dict[str, Any]]:
-    async def ready(known: dict[str, Any]) -> bool:
-        if known["kind"] in ("service", "system"):
-            return await answers_ready(known["port"])
-        return bool(known["state"] == "ready")
-
-    try:
-        lag = await asyncio.to_thread(lag_by_name, admin_client(local_variables(OPERATORS, root)))
-    except KafkaException:
-        lag = {}
-    answers = await asyncio.gather(*(ready(known) for known in processes))
-    wanted = ("name", "kind", "pid", "port", "state", "started_at", "restarts")
-    return [
-        {**{key: known[key] for key in wanted}, "ready": answer, "lag": lag.get(known["name"])}
-        for known, answer in zip(processes, answers, strict=True)
-    ]
-
-
 def service(
-    name: Annotated[str, typer.Argument(help="intake, fanout, collector or notifier")], root: RootOption = DEFAULT_ROOT
+    name: Annotated[
+        str, typer.Argument(help="intake, fanout, collector or notifier", autocompletion=completion.services)
+    ],
+    root: RootOption = DEFAULT_ROOT,
 ) -> None:
     """Run one service against the stack that HABEAS_* names, else in its place in the local one."""
     os.environ |= variables(name, root)
@@ -165,7 +126,9 @@ def service(
 
 
 def system(
-    name: Annotated[str, typer.Argument(help="billing, support, analytics or payments")],
+    name: Annotated[
+        str, typer.Argument(help="billing, support, analytics or payments", autocompletion=completion.systems)
+    ],
     root: RootOption = DEFAULT_ROOT,
 ) -> None:
     """Run one of the four systems against the stack that HABEAS_* names, else in its place in the local one."""

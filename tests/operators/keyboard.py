@@ -30,7 +30,11 @@ def habeas(*arguments: str, typed: str | None = None, **environment: str | None)
     """Run it in this process. No variable of the tests' own is seen: only `environment`."""
     hidden: dict[str, str | None] = {name: None for name in os.environ if name.startswith("HABEAS_")}
     result = CliRunner().invoke(
-        build(), arguments, input=typed, env={**hidden, "COLUMNS": "200", "NO_COLOR": "1", **environment}
+        build(),
+        arguments,
+        input=typed,
+        env={**hidden, "COLUMNS": "200", "NO_COLOR": "1", **environment},
+        prog_name="habeas",
     )
     if isinstance(result.exception, OperationsError):
         return Said(result.exception.exit_code, result.stdout, f"{result.stderr}habeas: {result.exception}")
