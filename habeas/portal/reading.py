@@ -22,7 +22,7 @@ from habeas.portal.news import News, read_news
 
 _log = structlog.get_logger("habeas.portal")
 _FETCH = 2 * MESSAGE_LIMIT  # has to cover the largest record, or its partition stands still
-_AT_ONCE = 500
+_AT_ONCE = 100
 """Records taken from the client at once: between two such batches others get their turn."""
 _POLL = 60_000
 """Milliseconds one poll waits; it ends at the first record, and when the consumer is stopped."""
