@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from uuid import uuid4
 
 from habeas.contracts.submission import Correction
 from habeas.contracts.task import ScopeItem
@@ -65,14 +66,16 @@ def _answers(action: Action) -> Callable[[Bench], Awaitable[str | None]]:
         match action:
             case Action.LOCATE | Action.ACCESS | Action.EXPORT:
                 person = bench.somebody()
-            case Action.ERASE:
+            case Action.ERASE | Action.RESTRICT:
                 person = bench.destroyable()
             case _:
                 person = bench.altered()
+        request_id, attempt = uuid4(), 1
         if action is Action.UNRESTRICT:
-            await bench.ask(bench.task(Action.RESTRICT, person))
+            await bench.ask(bench.task(Action.RESTRICT, person, request_id=request_id))
+            attempt = 2
         tried = _corrections(bench, person) if action is Action.RECTIFY else ()
-        task = bench.task(action, person, corrections=tried)
+        task = bench.task(action, person, request_id=request_id, attempt=attempt, corrections=tried)
         said = await bench.ask(task)
         judge(task, said)
         if action is Action.RESTRICT:

@@ -8,7 +8,7 @@ from operations.conformance.check import Check, NotTriedError, broken_if
 from operations.conformance.people import Person
 from operations.conformance.program import Program
 
-_START = 30.0
+_START = 20.0
 """Seconds more than usual: a group waits for a member that was killed, and a program takes its time to start."""
 _ERASURES = 3
 
