@@ -89,7 +89,7 @@ async def erase(task: Task, db: Connection) -> Answer:
         summary += people.item("invoices", Did.DELETED, len(expired))
         summary += people.kept_invoices(kept)
         summary += people.item("invoices", Did.RECIPIENTS_NOTIFIED, told)
-    await limits.forget(db)
+    await limits.forget(db, found.account_ids)
     return Answer(
         summary=summary,
         identities=people.identities(found),

@@ -97,11 +97,16 @@ async def end_hold(db: Connection, request_id: UUID) -> None:
     await db.execute("delete from holds where request_id = $1", request_id)
 
 
-async def forget(db: Connection) -> None:
-    """Drops limits and holds on what is not there any more. An account's, and its invoices', end apart."""
+async def forget(db: Connection, account_ids: Collection[str] | None = None) -> None:
+    """Drops limits and holds on what is not there any more, of these accounts or of all.
+
+    An account's, and its invoices', end apart.
+    """
     for table in ("limits", "holds"):
         await db.execute(
             f"""delete from {table} l
-                where not exists (select from accounts where account_id = l.account_id)
-                  and (category = 'account' or not exists (select from invoices where account_id = l.account_id))"""  # noqa: S608
+                where ($1::text[] is null or account_id = any($1))
+                  and not exists (select from accounts where account_id = l.account_id)
+                  and (category = 'account' or not exists (select from invoices where account_id = l.account_id))""",  # noqa: S608
+            account_ids if account_ids is None else list(account_ids),
         )

@@ -128,7 +128,7 @@ async def _change(request: web.Request) -> web.Response:
         ledger.change(db, request.match_info["id"], **changed)
         return 200, {"changed": sorted(wish.model_fields_set)}
 
-    return await _idempotently(request, work)
+    return await _idempotently(request, work, personal=True)
 
 
 async def _detach(request: web.Request) -> web.Response:
@@ -136,7 +136,7 @@ async def _detach(request: web.Request) -> web.Response:
         gone = ledger.detach(db, request.match_info["id"])
         return (200, {"detached": gone}) if gone else _NOT_FOUND
 
-    return await _idempotently(request, work)
+    return await _idempotently(request, work, personal=True)
 
 
 async def _charge(request: web.Request) -> web.Response:
@@ -156,7 +156,9 @@ async def _charge(request: web.Request) -> web.Response:
 
 async def _drop_fraud_signals(request: web.Request) -> web.Response:
     return await _idempotently(
-        request, lambda db: (200, {"deleted": ledger.drop_fraud_signals(db, request.match_info["id"])})
+        request,
+        lambda db: (200, {"deleted": ledger.drop_fraud_signals(db, request.match_info["id"])}),
+        personal=True,
     )
 
 
@@ -195,10 +197,13 @@ async def _notice(request: web.Request) -> web.Response:
 
 async def _delete(request: web.Request) -> web.Response:
     wish = wishes.Deletion.model_validate_json(await request.read())
-    return await _idempotently(request, lambda db: (200, ledger.delete(db, **wish.model_dump())))
+    return await _idempotently(request, lambda db: (200, ledger.delete(db, **wish.model_dump())), personal=True)
 
 
-async def _idempotently(request: web.Request, work: Callable[[sqlite3.Connection], Outcome]) -> web.Response:
+async def _idempotently(
+    request: web.Request, work: Callable[[sqlite3.Connection], Outcome], *, personal: bool = False
+) -> web.Response:
+    """Does `work` once for its key. `personal`: it takes away what describes a person."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return web.json_response({"error": "idempotency_key_missing"}, status=400)
@@ -221,7 +226,7 @@ async def _idempotently(request: web.Request, work: Callable[[sqlite3.Connection
         if db.in_transaction:
             db.execute("rollback")
         raise
-    if request.method != "POST" or request.path == "/deletions":
+    if personal:
         db.execute("vacuum")  # what was deleted or overwritten is not to stay in the file
     return web.json_response(body, status=status)
 
