@@ -23,10 +23,15 @@ class KafkaSettings(BaseSettings):
     )
 
     bootstrap_servers: str = Field(min_length=1)
+    """`host:port`, several with commas"""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """how Kafka's listener is protected"""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """how a client proves who it is"""
     sasl_username: str | None = None
+    """the principal; needed with SASL"""
     sasl_password: SecretStr | None = None
+    """its password; needed with SASL"""
 
     @model_validator(mode="after")
     def _credentials(self) -> "KafkaSettings":

@@ -20,6 +20,7 @@ MODULES = (
     "set_up",
     "rules",
     "contract",
+    "docs",
     "submit",
     "clock",
     "requests",

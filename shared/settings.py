@@ -12,7 +12,8 @@ class ClockSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="HABEAS_", extra="ignore", hide_input_in_errors=True, frozen=True)
 
     clock_offset_file: Path | None = Field(
-        None, description="how far a local stack's clock is ahead, in seconds (`habeas clock`); leave it unset elsewhere"
+        None,
+        description="how far a local stack's clock is ahead, in seconds (`habeas clock`); leave it unset elsewhere",
     )
 
 

@@ -13,6 +13,7 @@ class FolderSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="HABEAS_", extra="ignore", frozen=True)
 
     data_dir: Path
+    """the system's own folder"""
 
 
 def data_folder() -> Path:

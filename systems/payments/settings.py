@@ -10,7 +10,9 @@ class ProcessorSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="HABEAS_PROCESSOR_", extra="ignore", frozen=True)
 
     url: str
+    """where the payment processor's API is"""
     key: SecretStr = SecretStr("sk_demonstration")
+    """the key to it"""
 
 
 class ServerSettings(BaseSettings):

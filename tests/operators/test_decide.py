@@ -79,9 +79,9 @@ def accept(_command: dict[str, Any]) -> dict[str, Any]:
             {"right": "access", "regulation": "eu-gdpr", "jurisdiction": None, "authorised": True},
         ),
         (
-            ("refuse", REQUEST, "--ground", "manifestly_excessive"),
+            ("refuse", REQUEST, "--ground", "unfounded_or_excessive"),
             "dsr.command.refuse.v1",
-            {"ground": "manifestly_excessive"},
+            {"ground": "unfounded_or_excessive"},
         ),
         (("weigh", REQUEST, "--uphold"), "dsr.command.weigh.v1", {"verdict": "upheld"}),
         (("weigh", REQUEST, "--override"), "dsr.command.weigh.v1", {"verdict": "overridden"}),
