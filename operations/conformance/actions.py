@@ -182,7 +182,7 @@ async def erase_one_category(bench: Bench) -> str | None:
     before = await bench.held(person)
     names = [category.name for category in bench.subject.categories]
     chosen = next((name for name in names if name in before), names[0])
-    scopes = {"no_such_category": (_NO_SUCH,)}
+    scopes: dict[str, tuple[ScopeItem, ...]] = {"no_such_category": (_NO_SUCH,)}
     if len(names) > 1:
         scopes[chosen] = bench.scope(Action.ERASE, chosen)
     for erased, scope in scopes.items():
