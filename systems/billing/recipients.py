@@ -45,7 +45,7 @@ class RecipientSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="HABEAS_PROCESSOR_", extra="ignore", frozen=True)
 
     url: str | None = None
-    """where the payment processor's API is; without it nobody there is told"""
+    """where the payment processor's API is"""
     key: SecretStr = SecretStr("sk_demonstration")
     """the key to it"""
 
