@@ -4,16 +4,23 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from habeas.contracts import Message
+from habeas.contracts.command import CommandClassify, CommandRefuse
 from habeas.contracts.submission import (
+    AmendedPersonal,
+    ConfirmedPersonal,
     Details,
     Identity,
+    IdentityConfirmed,
     Proof,
+    RequestAmended,
     Requester,
     RequestSubmitted,
+    RequestWithdrawn,
     Subject,
     SubmissionPersonal,
 )
-from habeas.contracts.topics import submissions
+from habeas.contracts.topics import COMMANDS, submissions
 from tests.core.workbench import NOW, Keys, Raw, event, raw
 
 SEALED = "a..aaaaaaaaaaaaaaaa.a.aaaaaaaaaaaaaaaaaaaaaa"
@@ -67,3 +74,51 @@ def submitted(
     sealed = keys.seal(portal, RequestSubmitted, request_id, personal)
     body = submission(request_id=request_id, personal=sealed, **members)
     return raw(submissions(portal), event(body, ce_id=ce_id))
+
+
+def said(
+    keys: Keys,
+    model: type[Message],
+    request_id: UUID,
+    personal: Any = None,
+    *,
+    portal: str = "web",
+    ce_id: UUID | None = None,
+    **members: Any,
+) -> Raw:
+    """Something a portal says about a request beside submitting it."""
+    if personal is not None:
+        members["personal"] = keys.seal(portal, model, request_id, personal)
+    return raw(submissions(portal), event(model(request_id=request_id, **members), ce_id=ce_id))
+
+
+def amended(
+    keys: Keys,
+    request_id: UUID,
+    *identities: Identity,
+    requester: Requester | None = None,
+    details: Details | None = None,
+    **others: Any,
+) -> Raw:
+    personal = AmendedPersonal(identities=identities, requester=requester, details=details)
+    return said(keys, RequestAmended, request_id, personal, **others)
+
+
+def confirmed(keys: Keys, request_id: UUID, *identities: Identity, **others: Any) -> Raw:
+    return said(keys, IdentityConfirmed, request_id, ConfirmedPersonal(identities=identities), **others)
+
+
+def withdrawn(keys: Keys, request_id: UUID, **others: Any) -> Raw:
+    return said(keys, RequestWithdrawn, request_id, **others)
+
+
+def classify(request_id: UUID, right: str = "access", **members: Any) -> Raw:
+    return raw(COMMANDS, event(CommandClassify(**(_order(request_id) | {"right": right} | members))))
+
+
+def refuse(request_id: UUID, ground: str = "unfounded_or_excessive", **members: Any) -> Raw:
+    return raw(COMMANDS, event(CommandRefuse(**(_order(request_id) | {"ground": ground} | members))))
+
+
+def _order(request_id: UUID) -> dict[str, Any]:
+    return {"command_id": uuid4(), "request_id": request_id, "by": "dpo-1", "reason": "looked_at"}

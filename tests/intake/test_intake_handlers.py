@@ -12,50 +12,10 @@ from habeas.contracts import Reason
 from habeas.contracts.sealing import new_key
 from habeas.contracts.submission import Details, Requester
 from habeas.contracts.topics import REQUESTS, submissions
-from services.intake.app import assemble
-from shared.database import Pool
 from shared.events import Decision, RequestOpened, SubmissionRefused
-from shared.messaging.consumer import Consumer, Patience
-from shared.messaging.service import Context
-from tests.core.fixtures import MakeOutbox
-from tests.core.workbench import NOW, REGISTRY, Clock, Keys, PrivateOutbox, Raw, buried
+from shared.messaging.consumer import Consumer
+from tests.core.workbench import NOW, Keys, PrivateOutbox, Raw, buried
 from tests.intake.samples import PROVEN, identity, person, proof, submitted
-from tests.stack_database import Database
-
-
-@pytest.fixture
-async def pool(database: Database) -> Pool:
-    return await database.pool("intake")
-
-
-@pytest.fixture
-async def outbox(pool: Pool, make_outbox: MakeOutbox) -> PrivateOutbox:
-    return await make_outbox(pool)
-
-
-@pytest.fixture
-def new_intake(pool: Pool, outbox: PrivateOutbox, keys: Keys, clock: Clock) -> Callable[[], Consumer]:
-    def make() -> Consumer:
-        context: Context[Any] = Context(None, REGISTRY, keys.file, pool, clock)
-        parts = assemble(context)
-        return Consumer(
-            "intake",
-            parts.routes,
-            pool,
-            outbox,
-            keys.file,
-            clock,
-            parts.settle,
-            parts.on_refused,
-            Patience(unknown_key=0.0),
-        )
-
-    return make
-
-
-@pytest.fixture
-def intake(new_intake: Callable[[], Consumer]) -> Consumer:
-    return new_intake()
 
 
 def opened(outbox: PrivateOutbox) -> list[RequestOpened]:

@@ -16,12 +16,6 @@ from shared.database import Pool
 from shared.events import Decision
 from tests.core.plans import explain, indexes, scanned
 from tests.core.workbench import NOW
-from tests.stack_database import Database
-
-
-@pytest.fixture
-async def pool(database: Database) -> Pool:
-    return await database.pool("intake")
 
 
 def new(number: int = 1, **members: Any) -> NewRequest:
