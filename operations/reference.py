@@ -43,6 +43,7 @@ SETTINGS: Final[Sequence[tuple[str, type[BaseSettings]]]] = (
 )
 """Who reads which settings, in the order of the table. A class that is not among them fails a test."""
 
+_HIDDEN = "secret"
 _ENTRY = re.compile(r"(<!-- (\w+): made by `habeas docs generate` -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 
 
@@ -65,15 +66,15 @@ def settings() -> list[Setting]:
             variable = f"{model.model_config.get('env_prefix', '')}{name}".upper()
             what = _sentence(field.description or told.get(name, ""), field)
             found.setdefault((variable, _default(field)), []).append(Setting(variable, who, _default(field), what))
-    # One variable means the same to all, and need be explained but once.
-    explained: dict[str, str] = {}
-    for rows in found.values():
-        for each in rows:
-            explained[each.variable] = max(explained.get(each.variable, ""), each.what, key=len)
-    return [
-        Setting(variable, ", ".join(each.who for each in rows), default, explained[variable])
-        for (variable, default), rows in found.items()
-    ]
+    rows = []
+    for (variable, default), same in found.items():
+        # Whoever has no word on a variable means what the others do.
+        words = [each.what for each in same] + [
+            each.what for key, others in found.items() if key[0] == variable for each in others
+        ]
+        what = next((text for text in words if text not in ("", _HIDDEN)), "")
+        rows.append(Setting(variable, ", ".join(each.who for each in same), default, what))
+    return rows
 
 
 def settings_table(app: typer.Typer) -> str:
@@ -146,7 +147,7 @@ def _sentence(text: str, field: FieldInfo) -> str:
     if least is not None and most is not None:
         parts.append(f"{least} to {most}")
     if not field.repr or SecretStr in (field.annotation, *get_args(field.annotation)):
-        parts.append("secret")
+        parts.append(_HIDDEN)
     return "; ".join(filter(None, parts))
 
 
@@ -157,7 +158,7 @@ def _bound(field: FieldInfo, name: str) -> Any:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "needed"
-    value = field.get_default(call_default_factory=True)
+    value = field.get_default(cothersdefault_factory=True)
     return "" if value is None else "has one" if isinstance(value, SecretStr) else f"`{value}`"
 
 
