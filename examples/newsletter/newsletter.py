@@ -36,5 +36,4 @@ async def erase(task: Task, db: sqlite3.Connection) -> Answer:
     return Answer(summary=[SummaryItem(category="subscriptions", did=Did.DELETED, count=deleted)] if deleted else [])
 
 
-if __name__ == "__main__":
-    newsletter.run()
+newsletter.run()

@@ -80,6 +80,9 @@ def _answers(action: Action) -> Callable[[Bench], Awaitable[str | None]]:
         judge(task, said)
         if action is Action.RESTRICT:
             await _twice(bench, task, person, said)
+        if action is Action.LOCATE:  # for others' sake: nothing of its own is in scope
+            nothing = bench.task(action, person, scope=())
+            judge(nothing, await bench.ask(nothing))
         notes = [outcome(said)] if said.outcome != TaskOutcome.COMPLETED else []
         if action is Action.RECTIFY and not person.corrections:
             notes.append("no correction of a real field was given: see --people")

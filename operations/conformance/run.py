@@ -40,8 +40,8 @@ async def _run(check: Check, bench: Bench) -> Finding:
     began = monotonic()
     deaths = bench.program.deaths if bench.program else 0
     state, detail = await _tried(check, bench)
-    if bench.program and bench.program.deaths > deaths and state is not State.FAILS:
-        state, detail = State.FAILS, "the program ended by itself meanwhile"
+    if bench.program and bench.program.deaths > deaths:
+        state, detail = State.FAILS, "; ".join(filter(None, (detail, "the program ended by itself meanwhile")))
     return Finding(check, state, detail, round(monotonic() - began, 2))
 
 

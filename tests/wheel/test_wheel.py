@@ -109,7 +109,7 @@ async def test_a_participant_runs_on_it(stand: Stand, python: Path, tmp_path: Pa
     entry = (EXAMPLE / "system.toml").read_text()
     (tmp_path / "place").mkdir()
     async with Place.laid("newsletter", entry, stand.env("operators"), tmp_path / "place") as place:
-        filling = "import runpy, sys; sys.path.insert(0, '.'); runpy.run_path('test_data.py')"
+        filling = "import runpy; runpy.run_path('test_data.py')"
         said(python, filling, program, **place.environment)
         checks = "people,answers.access,answers.export,answers.erase,repeats.erasure,all.contract,all.sealed"
         code, out, err = await habeas(
