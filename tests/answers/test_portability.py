@@ -92,7 +92,7 @@ def test_the_page_says_what_it_is_what_it_covers_and_what_not() -> None:
         "Portability (GDPR Art. 20)",
         "They hold what you gave us and what was recorded as you used Ale",
         "GDPR Art. 20(1)",
-        "data.schema.json What the members of data.json mean",
+        "schema.json What the members of data.json mean",
         "How to give them to another service",
         "Where it is technically feasible, we send the data there for you (GDPR Art. 20(2))",
         "With us, nothing changes: the data stays",
@@ -122,27 +122,27 @@ def test_the_files_are_a_page_the_data_its_schema_and_tables() -> None:
     assert list(files(PORTED, *GIVEN)) == [
         "index.html",
         "data.json",
-        "data.schema.json",
+        "schema.json",
         "csv/account.csv",
         "csv/support_conversations.csv",
         "csv/visits.csv",
     ]
-    assert "data.schema.json" not in files(FACTS)
+    assert "schema.json" not in files(FACTS)
 
 
 @pytest.mark.parametrize("given", [GIVEN, (PAYMENTS,), ALL])
 def test_the_data_keeps_its_schema(given: tuple[Contribution, ...]) -> None:
     made = files(PORTED, *given)
-    schema, data = json.loads(made["data.schema.json"]), json.loads(made["data.json"])
+    schema, data = json.loads(made["schema.json"]), json.loads(made["data.json"])
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(data, schema, format_checker=jsonschema.FormatChecker())
-    assert data["$schema"] == "data.schema.json"
+    assert data["$schema"] == "schema.json"
 
 
 def test_the_schema_describes_every_member_that_there_is() -> None:
     """What the schema does not name would be undocumented."""
     made = files(PORTED, *GIVEN)
-    schema, data = json.loads(made["data.schema.json"]), json.loads(made["data.json"])
+    schema, data = json.loads(made["schema.json"]), json.loads(made["data.json"])
 
     def undescribed(value: Any, rule: dict[str, Any], path: str) -> list[str]:
         if isinstance(value, list):

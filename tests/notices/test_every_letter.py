@@ -360,14 +360,14 @@ def test_whom_to_ask_instead_stands_beside_what_was_done(renderer: MailRenderer)
 
 def test_recipients_that_were_told_are_named(renderer: MailRenderer) -> None:
     for form in both_forms(renderer, letter(Notice.COMPLETED, "rectification", Audience.PERSON)):
-        assert "we have told 2 recipients" in form
+        assert "2 recipients told" in form
         assert "Told: Paynor Payments Ltd., Nordwolke Hosting GmbH." in form
         assert "You may ask us at any time who these recipients are (GDPR Art. 19)." in form
 
 
 def test_who_was_told_is_not_claimed_where_only_the_number_is_known(renderer: MailRenderer) -> None:
     for form in both_forms(renderer, letter(Notice.COMPLETED, "restriction", Audience.PERSON)):
-        assert "we have told 1 recipient" in form
+        assert "1 recipient told" in form
         assert "This kind of data goes to: Paynor Payments Ltd., Nordwolke Hosting GmbH." in form
         assert "Told:" not in form
 
@@ -407,6 +407,13 @@ def test_what_waits_for_another_request_is_not_said_to_be_deleted_in_time(render
 def test_a_withdrawal_before_anything_was_done_says_so(renderer: MailRenderer) -> None:
     for form in both_forms(renderer, mail("withdrawn", right="erasure", person={"statement": ()})):
         assert "until then nothing." in form.casefold()
+
+
+@pytest.mark.parametrize("right", sorted(COPIES))
+def test_no_copy_is_spoken_of_that_was_never_handed_out(renderer: MailRenderer, right: str) -> None:
+    for form in both_forms(renderer, letter(Notice.WITHDRAWN, right, Audience.PERSON)):
+        assert "We had begun to look for the data." in form
+        assert "2 records" not in form
 
 
 def test_a_system_that_refused_with_a_ground_says_which(renderer: MailRenderer) -> None:

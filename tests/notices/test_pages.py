@@ -45,7 +45,15 @@ class Site:
     folder: Path
     now: list[datetime] = field(default_factory=lambda: [NOW])
 
-    async def publish(self, content: bytes, *, request_id: UUID | None = None, put: bool = True) -> str:
+    async def publish(
+        self,
+        content: bytes,
+        *,
+        request_id: UUID | None = None,
+        put: bool = True,
+        right: str = "access",
+        audience: str = "person",
+    ) -> str:
         """A sealed answer in the store and its notice in the table. Returns the token."""
         request_id = request_id or uuid4()
         answer = AnswerObject(
@@ -58,7 +66,10 @@ class Site:
         )
         if put:
             await obstore.put_async(self.objects, answer.key, b"".join(seal_artifact(answer.secret, [content])))
-        body, person = notice("completed", request_id=request_id), personal(answer=answer)
+        body, person = (
+            notice("completed", request_id=request_id, right=right),
+            personal(answer=answer, audience=audience),
+        )
         row = new_notice(
             sealed_event(self.keyring, body, person), body, person, self.keyring, lambda n: uuid4().bytes * (n // 16)
         )
@@ -145,6 +156,32 @@ async def test_the_page_says_what_and_until_when_and_nothing_of_the_person(
     assert 'name="viewport"' in html
     for absent in ("<script", "http://", "https://", "src=", "Müller", "ana@", "onclick"):
         assert absent not in html
+
+
+@pytest.mark.parametrize(
+    ("right", "audience", "said"),
+    [
+        ("access", "person", "Your copy is ready"),
+        ("access", "representative", "The person&#39;s copy is ready"),
+        ("portability", "person", "The files are ready"),
+        ("portability", "representative", "the data that the person gave us"),
+    ],
+)
+async def test_the_page_fits_the_right_and_its_reader(
+    site: Site, browser: aiohttp.ClientSession, right: str, audience: str, said: str
+) -> None:
+    token = await site.publish(a_zip(), right=right, audience=audience)
+    async with browser.get(f"{site.base}/answers/{token}") as page:
+        assert said in await page.text()
+
+
+@pytest.mark.parametrize("audience", ["bystander", "somebody_new"])
+async def test_a_bystander_fetches_nothing(site: Site, browser: aiohttp.ClientSession, audience: str) -> None:
+    token = await site.publish(a_zip(), audience=audience)
+    async with browser.get(f"{site.base}/answers/{token}") as page:
+        assert page.status == 404
+    async with browser.post(f"{site.base}/answers/{token}/download") as download:
+        assert download.status == 404
 
 
 async def test_a_get_hands_out_nothing(site: Site, browser: aiohttp.ClientSession) -> None:

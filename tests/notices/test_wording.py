@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from habeas.contracts.vocabulary import Did, Right, SystemState, TaskOutcome
-from services.collector.domain import ReviewReason
+from services.collector.case import ReviewReason
 from services.fanout.plan import Reason
 from services.intake.domain import ReasonCode
 from services.notifier.mails.privacy_team import RIGHTS

@@ -8,7 +8,7 @@ from services.collector.answer.content import NotCovered, Section
 from services.collector.answer.facts import AnswerFacts
 from shared.registry import Category, Registry
 
-SCHEMA_FILE = "data.schema.json"
+SCHEMA_FILE = "schema.json"
 PORTABLE_BASES = (LegalBasis.CONSENT, LegalBasis.CONTRACT)
 """GDPR Art. 20(1)(a)."""
 
@@ -16,7 +16,7 @@ PORTABLE_BASES = (LegalBasis.CONSENT, LegalBasis.CONTRACT)
 def data_of(
     facts: AnswerFacts, found: Sequence[Section], beyond: Sequence[NotCovered], registry: Registry
 ) -> dict[str, Any]:
-    """What `data.json` holds. For a portability `data.schema.json` describes it; for an access it says as well how each
+    """What `data.json` holds. For a portability `schema.json` describes it; for an access it says as well how each
     category is processed."""
     portability = facts.right == Right.PORTABILITY
     return {

@@ -7,7 +7,7 @@ from habeas.contracts.status import StatusReason
 from habeas.contracts.vocabulary import Right
 from services.notifier.domain import Mail
 from services.notifier.mails.privacy_team import RIGHTS, Step, brief
-from services.notifier.mails.statement import Clerk, Entry, reason_ground
+from services.notifier.mails.statement import COPIES, Clerk, Entry, reason_ground
 from services.notifier.mails.words import Words, size
 from shared.events import Audience, Notice, Recipient
 from shared.registry import Authority, Registry
@@ -28,6 +28,7 @@ class BystanderView:
 class MailView:
     reference: str
     name: str | None = field(repr=False)
+    is_copy: bool
     for_another: bool
     """Whether the reader acts for the person whose data it is."""
     them: str
@@ -98,7 +99,9 @@ def view(mail: Mail, registry: Registry, words: Words) -> MailView:
     for_another = audience_of(mail) is Audience.REPRESENTATIVE
     right = str(notice.right)
     clerk = Clerk(right, registry, words)
-    statement = clerk.statement(personal.statement)
+    # Of a copy that was never handed out, nothing was done that a statement could name.
+    no_copy = notice.notice == Notice.WITHDRAWN and right in COPIES
+    statement = clerk.statement(() if no_copy else personal.statement)
     reason = reason_ground(notice.reason)
     authority = registry.authority_for(notice.jurisdiction)
     answer = personal.answer if mail.link else None
@@ -106,6 +109,7 @@ def view(mail: Mail, registry: Registry, words: Words) -> MailView:
     return MailView(
         reference=notice.reference,
         name=_safe_name(personal.name),
+        is_copy=right in COPIES,
         for_another=for_another,
         them=words.reader["them"],
         they_live=words.reader["they_live"],
