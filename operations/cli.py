@@ -28,6 +28,7 @@ MODULES = (
     "dead_letters",
     "decide",
     "conformance",
+    "use",
 )
 
 

@@ -6,7 +6,8 @@ sink's folder, processes are known by their pids.
 All tests share one stack, so each file takes people of the sample (`systems.sample`) of its own, and visitors alike:
 
     people    1-99     access          visitors  1-49     access
-            100-199    journeys                 50-99     erasure
+            100-129    journeys                 50-99     erasure
+            130-199    rights                  150-199    rights
             200-299    erasure                 100-149    privacy
             300-399    privacy
             400-799    faults

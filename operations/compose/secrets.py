@@ -17,7 +17,7 @@ from operations.compose import broker, places
 from operations.errors import UsageError
 from operations.programs import SERVICES
 from operations.stack import postgres as pg
-from operations.stack.environment import Places, environments_at, write_environments
+from operations.stack.environment import CALLERS, Places, environments_at, write_environments
 from operations.stack.folder import read_json, write_json, write_private
 from operations.stack.kafka import LOG4J, SUPER_USERS, KafkaNode, new_cluster_id
 from operations.stack.keys import write_keys
@@ -120,7 +120,7 @@ def _environments(
     found = environments_at(where, portals, systems, known["kafka"])
     for name in SERVICES:
         found[name]["HABEAS_HTTP_HOST"] = "0.0.0.0"  # noqa: S104 - of a container, for its neighbours
-    for name in found.keys() & {"payments", places.PROCESSOR}:
+    for name in found.keys() & {*CALLERS, places.PROCESSOR}:
         found[name][KEY] = known[places.PROCESSOR]
     return found
 

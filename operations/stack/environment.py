@@ -15,6 +15,7 @@ from operations.stack.postgres import Postgres
 from operations.topology import OPERATORS
 
 CLOCK = "clock"  # the file in the stack's folder that says how far its clock is ahead
+CALLERS = {"billing", "payments"}  # of the payment processor: billing tells it of corrections
 OWN_DATABASE = {"billing": "billing"}  # systems that keep their data in PostgreSQL, and the database's name
 
 
@@ -92,7 +93,8 @@ def environments_at(
             found[name]["HABEAS_DATABASE_URL"] = places.database(name, OWN_DATABASE[name])
     if "payments" in systems:
         found["processor"] = {"HABEAS_DATA_DIR": places.data("processor")}
-        found["payments"]["HABEAS_PROCESSOR_URL"] = places.processor
+        for name in CALLERS & found.keys():
+            found[name]["HABEAS_PROCESSOR_URL"] = places.processor
     for name in found.keys() & places.http_ports.keys():
         found[name]["HABEAS_HTTP_PORT"] = str(places.http_ports[name])
     return found

@@ -74,7 +74,7 @@ def test_who_is_told_what(infrastructure: Stack) -> None:
     assert told("HABEAS_REGISTRY") == services | {"operators"}
     assert told("HABEAS_SMTP_URL") == {"notifier"}
     assert told("HABEAS_STORE_URL") == {"collector", "notifier", "operators"}
-    assert told("HABEAS_PROCESSOR_URL") == {"payments"}
+    assert told("HABEAS_PROCESSOR_URL") == {"billing", "payments"}
     assert told("HABEAS_HTTP_PORT") == services | SYSTEMS
 
 
