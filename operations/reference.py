@@ -158,7 +158,7 @@ def _bound(field: FieldInfo, name: str) -> Any:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "needed"
-    value = field.get_default(cothersdefault_factory=True)
+    value = field.get_default(call_default_factory=True)
     return "" if value is None else "has one" if isinstance(value, SecretStr) else f"`{value}`"
 
 
