@@ -11,11 +11,14 @@ import pytest
 
 from services.intake import store
 from services.intake.domain import reference
-from services.intake.store import Known, NewRequest
+from services.intake.store import Copy, Kind, Known, Message, NewRequest, Saved
 from shared.database import Pool
 from shared.events import Decision
 from tests.core.plans import explain, indexes, scanned
 from tests.core.workbench import NOW
+from tests.intake.samples import SEALED
+
+COPY = Copy('{"right": "access"}', SEALED)
 
 
 def new(number: int = 1, **members: Any) -> NewRequest:
@@ -90,12 +93,79 @@ async def test_reference_numbers_are_never_handed_out_twice(pool: Pool) -> None:
         {"decision": Decision.ACCEPTED, "reason": "identity_not_established"},
         {"decision": Decision.REFUSED, "reason": None},
         {"known": Known("web", b"short", "services/1")},
+        {"copy": COPY},  # nothing is kept of what is accepted
+        {"decision": Decision.TRIAGE, "reason": "acts_for_another"},  # and everything of what is not decided
+        {"decision": Decision.TRIAGE, "reason": "acts_for_another", "copy": COPY, "withdrawn_at": NOW},
+        {"decision": Decision.REFUSED, "reason": "not_controller", "withdrawn_at": NOW},
+        {"decision": "withdrawn"},
+        {"decision": "withdrawn", "withdrawn_at": NOW, "copy": COPY},
+        {"decision": "withdrawn", "withdrawn_at": NOW, "reason": "acts_for_another"},
     ],
 )
 async def test_impossible_rows_cannot_be_stored(pool: Pool, wrong: dict[str, Any]) -> None:
     async with pool.acquire() as connection:
         with pytest.raises(asyncpg.CheckViolationError):
             await store.insert(connection, [new(**wrong)])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "shout"},
+        {"early": True},  # without its content
+        {"personal": SEALED},  # with it, though it has taken effect
+        {"reason": "changed_mind"},
+        {"kind": Kind.WITHDRAWAL, "answers": UUID(int=1)},
+        {"kind": Kind.WITHDRAWAL, "early": True, "personal": SEALED},
+    ],
+)
+async def test_impossible_messages_cannot_be_stored(pool: Pool, wrong: dict[str, Any]) -> None:
+    message = Message("web", UUID(int=1), UUID(int=2), Kind.AMENDMENT, 0, NOW, early=False)
+    async with pool.acquire() as connection:
+        await store.remember(connection, [message])
+        with pytest.raises(asyncpg.CheckViolationError):
+            await store.remember(connection, [replace(message, ce_id=UUID(int=3), **wrong)])
+
+
+async def test_what_is_locked_is_what_was_saved(pool: Pool) -> None:
+    """And a copy that is not given again is gone."""
+    in_triage = new(1, decision=Decision.TRIAGE, reason="acts_for_another", copy=COPY)
+    async with pool.acquire() as connection, connection.transaction():
+        await store.insert(connection, [in_triage, new(2)])
+        first, second = await store.lock(connection, [UUID(int=2), UUID(int=1), UUID(int=3)])
+        assert (first.request_id, first.decision, first.reason, first.version) == (
+            UUID(int=1),
+            "triage",
+            "acts_for_another",
+            1,
+        )
+        assert (first.portal, first.reference, first.opened_at) == ("web", reference(1), NOW)
+        assert first.copy == COPY
+        assert (second.decision, second.copy) == ("accepted", None)
+        again = Saved(UUID(int=1), "triage", "scope_unknown", 2, None, COPY)
+        await store.save(connection, [again, Saved(UUID(int=2), "accepted", None, 1, NOW, None)])
+        first, second = await store.lock(connection, [UUID(int=1), UUID(int=2)])
+        assert (first.reason, first.version, first.copy, second.withdrawn_at) == ("scope_unknown", 2, COPY, NOW)
+        await store.save(connection, [Saved(UUID(int=1), "accepted", None, 3, None, None)])
+        (first,) = await store.lock(connection, [UUID(int=1)])
+        assert (first.decision, first.version, first.copy) == ("accepted", 3, None)
+
+
+async def test_requests_that_were_in_triage_before_copies_were_kept_can_end(pool: Pool) -> None:
+    """The migration leaves them as they are; only what is written from then on has to have its copy."""
+    async with pool.acquire() as connection:
+        rule = await connection.fetchval(
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'kept_in_triage'"
+        )
+        await connection.execute("ALTER TABLE requests DROP CONSTRAINT kept_in_triage")
+        await store.insert(connection, [new(1, decision=Decision.TRIAGE, reason="acts_for_another")])
+        await connection.execute(f"ALTER TABLE requests ADD CONSTRAINT kept_in_triage {rule}")
+        async with connection.transaction():
+            (old,) = await store.lock(connection, [UUID(int=1)])
+            assert old.copy is None
+            await store.save(connection, [Saved(UUID(int=1), "withdrawn", None, 1, NOW, None)])
+        with pytest.raises(asyncpg.CheckViolationError):
+            await store.insert(connection, [new(2, decision=Decision.TRIAGE, reason="acts_for_another")])
 
 
 async def test_a_reference_belongs_to_one_request(pool: Pool) -> None:
