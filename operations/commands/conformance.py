@@ -65,6 +65,7 @@ def conformance(
     """
     if command is not None and without_restart:
         raise UsageError("--command and --without-restart exclude each other: what is started can be restarted.")
+    chosen = _chosen(only)
     operators = variables(root=root)
     controller = _registry(registry or Path(operators.get("HABEAS_REGISTRY", REGISTRY)))
     bench = Bench(
@@ -84,7 +85,7 @@ def conformance(
         _nobody_takes_part(system, operators)
         environment = _environment(system, environment_file, root)
         program = Program(system, command, environment, private_log(_folder(root), system))
-    findings = asyncio.run(_run(bench, program, _chosen(only)))
+    findings = asyncio.run(_run(bench, program, chosen))
     came_to = verdict(findings, without_restart=without_restart)
     if in_json:
         print(json.dumps(as_json(system, findings, bench.measured, came_to), indent=1))

@@ -9,7 +9,7 @@ from stand import Stand
 from tests.conformance.place import Place
 from tests.conformance.running import EXAMPLES, assert_conforms, run
 
-pytestmark = pytest.mark.xdist_group("conformance")
+pytestmark = pytest.mark.xdist_group("newsletter")
 
 
 async def test_the_newsletter_conforms(stand: Stand, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from stand import Stand
 from tests.conformance.place import Place
 from tests.conformance.running import EXAMPLES, ROOT, assert_conforms, run
 
-pytestmark = pytest.mark.xdist_group("conformance")
+pytestmark = pytest.mark.xdist_group("conforming")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from operations.stack.stack import REGISTRY
 from tests.conformance.place import Place
 from tests.participant.schemas import a_schema
 
-pytestmark = pytest.mark.xdist_group("conformance")
+pytestmark = pytest.mark.xdist_group("conforming")
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

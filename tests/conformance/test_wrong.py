@@ -20,7 +20,7 @@ from operations.connection import client_options
 from tests.conformance.place import Place
 from tests.conformance.wrong import CATEGORIES, Wrong
 
-pytestmark = pytest.mark.xdist_group("conformance")
+pytestmark = pytest.mark.xdist_group("wrong")
 
 ENTRY = """
 [systems.{name}]
@@ -211,6 +211,13 @@ async def test_the_same_participant_conforms_when_it_does_nothing_wrong(
     }
     assert verdict(findings).exit_code == 0
     assert bench.measured["answers_per_second"] > 0
+
+
+async def test_without_its_people_nothing_is_judged(place: Place, participant: Wrong) -> None:
+    async with a_bench(place, participant, "nothing held") as bench:
+        findings = await conform(bench)
+    assert [finding.check.id for finding in findings if finding.state is not State.NOT_TRIED] == ["people"]
+    assert verdict(findings).exit_code == 1
 
 
 def findings_of(findings: Sequence[Finding], check: str) -> Finding:

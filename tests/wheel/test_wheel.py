@@ -19,7 +19,7 @@ from tests.conformance.running import habeas
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "newsletter"
-pytestmark = [pytest.mark.xdist_group("conformance"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("newsletter"), pytest.mark.timeout(300)]
 
 IMPORTS = """
 import importlib, json, pkgutil, sys
