@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -216,6 +217,7 @@ def _tell(decided: CommandDecided, request: str, *, as_json: bool) -> None:
         print(json.dumps(decided.model_dump(mode="json"), indent=1))
     else:
         console = Console(highlight=False, soft_wrap=True)
+        request = shlex.quote(request)
         at = f" at {rfc3339(decided.decided_at)}" if decided.decided_at else ""
         if decided.accepted:
             console.print(f"Accepted{at}. `habeas status {request}` shows what comes of it.", markup=False)

@@ -103,9 +103,10 @@ def _facts(case: Case, now: datetime) -> list[tuple[str, str]]:
 
 
 def _tasks(attempts: tuple[Attempt, ...]) -> Table:
-    table = Table("system", "action", "due", "answered", "outcome", "did", box=None)
+    names = (Column(name, no_wrap=True) for name in ("system", "action", "due", "answered", "outcome"))
+    table = Table(*names, Column("did", overflow="fold"), box=None)
     for each in attempts:
-        did = ", ".join(
+        did = "\n".join(
             f"{item.count} {item.category} {item.did}{f' ({item.ground})' if item.ground else ''}"
             for item in each.summary
         )
@@ -113,8 +114,8 @@ def _tasks(attempts: tuple[Attempt, ...]) -> Table:
         table.add_row(
             each.system,
             each.action or "",
-            _instant(each.due_at) if each.due_at else "",
-            _instant(each.answered_at) if each.answered_at else "",
+            f"{each.due_at:%m-%d}" if each.due_at else "",
+            f"{each.answered_at:%m-%d %H:%M}" if each.answered_at else "",
             outcome,
             did,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -18,7 +18,7 @@ from habeas.contracts import CloudEvent, ContractError, HabeasError, KeyFile, Ke
 from habeas.contracts.status import StatusChanged
 from habeas.contracts.submission import RequestAmended, RequestSubmitted, RequestWithdrawn
 from habeas.portal import Portal, Rejected, Writer
-from operations.connection import DEFAULT_ROOT, client_options, variables
+from operations.connection import DEFAULT_ROOT, client_options, clock, variables
 from operations.errors import OperationsError, UsageError
 
 RequestArgument = Annotated[UUID, typer.Argument(metavar="REQUEST", help="The request's id.")]
@@ -54,7 +54,7 @@ def submit(
 ) -> None:
     """Publish a submission. The command seals its `personal`; request_id and times are filled in where left out."""
     environment = variables(portal, root)
-    event = submission(_read(file), portal, _keyring(environment), datetime.now(UTC))
+    event = submission(_read(file), portal, _keyring(environment), clock(environment)())
     _publish(event, portal, environment, follow=follow)
 
 
@@ -114,7 +114,7 @@ def _keyring(environment: dict[str, str]) -> Keyring:
 
 
 def _writer(portal: str, environment: dict[str, str]) -> Writer:
-    return Writer(portal, _keyring(environment), datetime.now(UTC))
+    return Writer(portal, _keyring(environment), clock(environment)())
 
 
 def _publish(event: CloudEvent, name: str, environment: dict[str, str], *, follow: bool) -> None:
