@@ -30,7 +30,7 @@ class Order(Message):
     command_id: Id
     request_id: Id
     expected_version: Ordinal | None = None
-    """The version of the status that the operator decided by, where it matters to the verb."""
+    """The version of the status that the operator decided by. Classify and refuse go by the state alone."""
     by: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     """The operator's account name: a role, never a person's name or address."""
     reason: Code
@@ -97,7 +97,7 @@ class CommandRetry(Order):
 
 
 class CommandRelease(Order):
-    """A request under review goes out as it stands."""
+    """A request under review goes on as it stands."""
 
     TYPE: ClassVar[str] = command_type("release")
 
