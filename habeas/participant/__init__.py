@@ -5,8 +5,9 @@ nothing beyond Python.
 """
 
 from habeas.contracts.result import Record, SummaryItem, TaskError
-from habeas.contracts.submission import Identity
-from habeas.contracts.vocabulary import Action, Did, Origin, TaskOutcome
+from habeas.contracts.submission import Correction, Identity, Period
+from habeas.contracts.task import ScopeItem, TaskDetails
+from habeas.contracts.vocabulary import Action, CorrectionOp, Did, Instruction, LegalBasis, Origin, Right, TaskOutcome
 from habeas.participant.errors import NeedsInput, ParticipantError, Permanent, Refused, Unavailable
 from habeas.participant.folder import data_folder
 from habeas.participant.participant import Participant, ParticipantSettings
@@ -17,20 +18,28 @@ from habeas.participant.tuning import Tuning
 __all__ = [
     "Action",
     "Answer",
+    "Correction",
+    "CorrectionOp",
     "Did",
     "Identity",
+    "Instruction",
     "Journal",
+    "LegalBasis",
     "NeedsInput",
     "Origin",
     "Participant",
     "ParticipantError",
     "ParticipantSettings",
+    "Period",
     "Permanent",
     "Record",
     "Refused",
+    "Right",
+    "ScopeItem",
     "Sqlite",
     "SummaryItem",
     "Task",
+    "TaskDetails",
     "TaskError",
     "TaskOutcome",
     "Tuning",

@@ -1,10 +1,9 @@
 """One batch on its way through: together where that goes well, one by one where it does not."""
 
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
+from uuid import UUID
 
 import structlog
 
@@ -15,9 +14,11 @@ from habeas.contracts.sealing import Keyring
 from habeas.contracts.task import TaskCancelled
 from habeas.contracts.vocabulary import Action, TaskOutcome
 from habeas.participant.answers import Known, Resource, Session, StoredAnswer
+from habeas.participant.cancelling import call_off
 from habeas.participant.composing import Composer
 from habeas.participant.errors import Ended, TaskStoppedError
 from habeas.participant.inbox import Assigned
+from habeas.participant.places import where
 from habeas.participant.task import Answer
 
 if TYPE_CHECKING:
@@ -47,41 +48,54 @@ class Batch(Generic[Resource]):
         self._keyring = keyring
         self.finished = Finished()
         self._effects: set[str] = set()
+        self._begun: set[UUID] = set()
 
     async def run(self, tasks: Sequence[Assigned], cancelled: Sequence[TaskCancelled]) -> None:
         self.finished = Finished()
         store = self._desk.store
         if cancelled:
             await store.cancel([(item.task_id, item.request_id) for item in cancelled])
-        unique = list({(task.body.task_id, task.body.request_id): task for task in reversed(tasks)}.values())[::-1]
+            for item in cancelled:
+                self.finished.stopped = await call_off(self._desk, item, self._keyring) or self.finished.stopped
+        unique: dict[tuple[UUID, UUID], Assigned] = {}
+        for task in tasks:
+            unique.setdefault((task.body.task_id, task.body.request_id), task)
         if not unique:
             return
-        ids = [task.body.task_id for task in unique]
+        rest: Sequence[Assigned] = list(unique.values())
+        ids = [task.body.task_id for task in rest]
         begun = await store.deliveries(ids)
+        self._begun = set(begun)
         careful = any(begun.values())
-        rest: Sequence[Assigned] = unique
         if not careful:  # else a process died over one of these: one at a time shows which
             await store.count(ids)
-            rest = await self._together(unique)
+            rest = await self._together(rest)
+        stopped: set[UUID] = set()
         for task in rest:
-            await self._alone(task, counted=not careful)
+            if task.body.request_id not in stopped and not await self._alone(task, counted=not careful):
+                stopped.add(task.body.request_id)  # what comes after it in its request waits for it
         await self._desk.follow_up(self._effects)
 
     async def _together(self, tasks: Sequence[Assigned]) -> Sequence[Assigned]:
-        """All in one transaction; returns those to do alone."""
+        """All in one transaction; returns those to do alone: what failed, and what comes after it in its request."""
         failed: list[Assigned] = []
+        waiting: set[UUID] = set()
         finished = Finished()
         try:
             async with self._desk.store.transaction() as session:
                 known = await _known(session, tasks)
                 fresh: list[StoredAnswer] = []
                 for task in tasks:
+                    if task.body.request_id in waiting:
+                        failed.append(task)
+                        continue
                     try:
                         answer = await self._answer(task, session, known, finished)
                     except Exception as error:
                         if self._desk.transient(error):
                             raise
                         failed.append(task)
+                        waiting.add(task.body.request_id)
                         continue
                     if answer is not None:
                         fresh.append(answer)
@@ -89,15 +103,15 @@ class Batch(Generic[Resource]):
                     await session.keep(fresh)
         except Exception as error:
             if self._desk.transient(error):
-                await self._forgive(tasks)
+                await self._desk.forgive([task.body.task_id for task in tasks])
                 raise
             _log.warning("batch_undone", tasks=len(tasks), cause=type(error).__name__, where=where(error))
             return tasks
         self._take(finished)
         return failed
 
-    async def _alone(self, task: Assigned, *, counted: bool) -> None:
-        """One task in a transaction of its own, tried again within bounds."""
+    async def _alone(self, task: Assigned, *, counted: bool) -> bool:
+        """One task in a transaction of its own, tried again within bounds. Whether it is answered."""
         store = self._desk.store
         ids = [task.body.task_id]
         if not counted:
@@ -114,7 +128,7 @@ class Batch(Generic[Resource]):
                         await self._once(task, finished)
         except Exception as error:
             if self._desk.transient(error):
-                await self._forgive([task])
+                await self._desk.forgive(ids)
                 raise
             cause, place = type(error).__name__, where(error)
             _log.error(
@@ -130,9 +144,10 @@ class Batch(Generic[Resource]):
             finished = Finished()
             if deliveries < self._desk.limit:
                 self.finished.stopped = TaskStoppedError(cause, place)
-                return
+                return False
             await self._give_up(task, finished, deliveries, cause)
         self._take(finished)
+        return True
 
     def _take(self, finished: Finished) -> None:
         """What is committed counts, and is followed up even when a later part of the batch has to be run again."""
@@ -154,7 +169,7 @@ class Batch(Generic[Resource]):
             stored = known.answers.get(task.body.task_id)
             if stored is None:
                 error = TaskError(code="handler_failed", retryable=True)
-                stored = self._composer.compose(task, Answer(outcome=TaskOutcome.FAILED, error=error))
+                stored = known.admit(self._composer.compose(task, Answer(outcome=TaskOutcome.FAILED, error=error)))
                 await session.keep([stored])
                 self._note(task, stored, finished)
                 _log.error("task_given_up", task_id=str(task.body.task_id), delivery=deliveries, cause=cause)
@@ -172,10 +187,9 @@ class Batch(Generic[Resource]):
             else:
                 finished.answers.append(self._composer.event(stored))
             return None
-        earlier = known.earlier.get((task.body.request_id, task.body.action))
         try:
             async with session.savepoint():
-                answer = await self._made(task, session, known, earlier)
+                answer = await self._made(task, session, known)
         except Ended as ended:
             _log.warning(
                 "task_ended",
@@ -189,19 +203,21 @@ class Batch(Generic[Resource]):
                 error=TaskError(code=ended.code, retryable=ended.retryable),
             )
             answer = self._composer.compose(task, said)
-        known.add(answer)
+        answer = known.admit(answer)
         finished.answers.append(self._composer.event(answer))
         self._note(task, answer, finished)
         return answer
 
-    async def _made(
-        self, task: Assigned, session: Session[Resource], known: Known, earlier: StoredAnswer | None
-    ) -> StoredAnswer:
+    async def _made(self, task: Assigned, session: Session[Resource], known: Known) -> StoredAnswer:
         if task.body.task_id in known.cancelled:
+            if task.body.task_id in self._begun:
+                await self._desk.call_off(task, session)
             return self._composer.compose(task, Answer(outcome=TaskOutcome.CANCELLED))
-        if earlier is not None and self._composer.same_question(task, earlier):
-            return self._composer.again(task, earlier)
-        return self._composer.compose(task, await self._desk.call(task, session, self._keyring), earlier)
+        last = known.last(task.body.request_id)
+        if last is not None and self._composer.same_question(task, last):
+            return self._composer.again(task, last)
+        answer = await self._desk.call(task, session, self._keyring)
+        return self._composer.compose(task, answer, known.standing(task.body.request_id, task.body.action))
 
     def _note(self, task: Assigned, answer: StoredAnswer, finished: Finished) -> None:
         finished.outcomes.append((_known_word(task), answer.outcome))
@@ -213,14 +229,6 @@ class Batch(Generic[Resource]):
             outcome=answer.outcome,
         )
 
-    async def _forgive(self, tasks: Sequence[Assigned]) -> None:
-        """Takes back what was counted: it was not the tasks' fault. Where the store is away, the count stays."""
-        try:
-            await self._desk.store.count([task.body.task_id for task in tasks], -1)
-        except Exception as error:
-            if not self._desk.transient(error):
-                raise
-
 
 async def _known(session: Session[Any], tasks: Sequence[Assigned]) -> Known:
     return await session.known([task.body.task_id for task in tasks], [task.body.request_id for task in tasks])
@@ -229,9 +237,3 @@ async def _known(session: Session[Any], tasks: Sequence[Assigned]) -> Known:
 def _known_word(task: Assigned) -> str:
     """The action for logs and metrics; a word of the sender's own making is not repeated there."""
     return str(task.body.action) if isinstance(task.body.action, Action) else "unknown"
-
-
-def where(error: BaseException) -> str:
-    """File and line of the innermost frame. An error's own text may quote data, so it is never logged."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"

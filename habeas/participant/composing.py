@@ -1,6 +1,6 @@
 """Answers in their sealed form: made, widened by what an earlier attempt did, given again under a new task id."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -8,20 +8,19 @@ from uuid import UUID, uuid4
 from habeas.contracts.catalogue import read_personal, seal_personal, write
 from habeas.contracts.cloudevents import CloudEvent
 from habeas.contracts.errors import ContractError, Reason
-from habeas.contracts.result import ResultPersonal, SummaryItem, TaskFinished
+from habeas.contracts.result import Record, ResultPersonal, SummaryItem, TaskFinished
 from habeas.contracts.sealing import Keyring, Place
-from habeas.contracts.task import TaskPersonal
 from habeas.contracts.topics import MESSAGE_LIMIT, PERSONAL_LIMIT
-from habeas.contracts.vocabulary import Did, TaskOutcome
+from habeas.contracts.vocabulary import TaskOutcome
 from habeas.participant.answers import StoredAnswer
+from habeas.participant.effects import ADDED_UP, ANEW
 from habeas.participant.errors import AnswerTooLargeError
-from habeas.participant.inbox import Assigned
-from habeas.participant.task import READING, Answer
+from habeas.participant.inbox import Assigned, kept, reopened
+from habeas.participant.question import question
+from habeas.participant.task import Answer
 
 # Headers, key and the batch's frame count against Kafka's limit as well.
 _BODY_LIMIT = MESSAGE_LIMIT - 4_096
-# Said again at each attempt, so never added up.
-_STANDING = frozenset({Did.RETAINED, Did.RESTRICTED, Did.WITHHELD, Did.SUPPRESSED, Did.STOPPED})
 
 
 class Composer:
@@ -35,11 +34,12 @@ class Composer:
         self._now = now
         self._new_id = new_id
 
-    def compose(self, task: Assigned, answer: Answer, earlier: StoredAnswer | None = None) -> StoredAnswer:
-        """`answer` to `task`, sealed. Raises `AnswerTooLargeError`."""
+    def compose(self, task: Assigned, answer: Answer, earlier: Sequence[StoredAnswer] = ()) -> StoredAnswer:
+        """`answer` to `task`, sealed, with what still stands of `earlier` ones. Raises `AnswerTooLargeError`."""
         settled = answer.settled(task.body.action)
-        if earlier is not None and task.body.action not in READING:
-            settled = _widened(self.reopened(earlier), settled)
+        if earlier and task.body.action not in ANEW:
+            categories = {item.category for item in task.body.scope}
+            settled = _widened([self.reopened(each) for each in earlier], settled, categories)
         place = Place(self._system, TaskFinished.TYPE, task.body.request_id, task.body.task_id)
         personal = ResultPersonal(
             records=tuple(settled.records),
@@ -74,7 +74,7 @@ class Composer:
             answered_at=self._now(),
             body=body.encode(),
             asked_type=task.body.TYPE,
-            asked=task.body.personal,
+            asked=kept(task),
         )
 
     def again(self, task: Assigned, earlier: StoredAnswer) -> StoredAnswer:
@@ -100,12 +100,14 @@ class Composer:
         )
 
     def same_question(self, task: Assigned, stored: StoredAnswer) -> bool:
-        """Whether `stored` answers just what `task` asks: the same identities, the same details."""
-        place = Place(self._system, stored.asked_type, stored.request_id, stored.task_id)
-        try:
-            return read_personal(self._keyring, place, stored.asked, TaskPersonal) == task.personal
-        except ContractError:
-            return False
+        """Whether `stored` answers just what `task` asks, in all that a function sees of it.
+
+        Its answer may be given again only where that task was the last of its request to change anything: after any
+        other, what it says need not be so any more. What an erasure has done is not lost by that: done again, its
+        answer is widened by the earlier ones.
+        """
+        asked = reopened(stored.asked_type, stored.asked, self._keyring)
+        return asked is not None and question(asked) == question(task)
 
     def event(self, stored: StoredAnswer) -> CloudEvent:
         """The same event each time: id, time and body are the stored ones."""
@@ -118,26 +120,42 @@ class Composer:
         )
 
 
-def _widened(earlier: Answer, fresh: Answer) -> Answer:
-    """One answer for what was done then and now: an effect happens once, and must not be forgotten afterwards."""
+def _widened(earlier: Sequence[Answer], fresh: Answer, categories: Collection[str]) -> Answer:
+    """One answer for what was done then and now: an effect happens once, and must not be forgotten afterwards.
+
+    `earlier` in their order, each widened by those before it: of each category the last word counts. Only of
+    `categories`, which are those of the task.
+    """
+    summary: dict[str, tuple[SummaryItem, ...]] = {}
+    records: dict[tuple[str, str], Record] = {}
+    for answer in earlier:
+        for category in {item.category for item in answer.summary} & set(categories):
+            summary[category] = tuple(item for item in answer.summary if item.category == category)
+        records.update({(item.category, item.id): item for item in answer.records if item.category in categories})
+    records.update({(item.category, item.id): item for item in fresh.records})
     counts: dict[tuple[object, ...], SummaryItem] = {}
-    for item in (*earlier.summary, *fresh.summary):
+    for item in (*(item for items in summary.values() for item in items), *fresh.summary):
         key = (item.category, item.did, item.ground, item.until)
         before = counts[key].count if key in counts else 0
-        total = max(before, item.count) if item.did in _STANDING else before + item.count
+        total = before + item.count if item.did in ADDED_UP else max(before, item.count)
         counts[key] = item.model_copy(update={"count": total})
-    identities = {(item.identity_type, item.identity_value): item for item in (*earlier.identities, *fresh.identities)}
-    if fresh.outcome in (TaskOutcome.NOTHING_HELD, TaskOutcome.COMPLETED, TaskOutcome.PARTIAL):
-        partial = TaskOutcome.PARTIAL in (earlier.outcome, fresh.outcome)
+    every = [*earlier, fresh]
+    identities = {(item.identity_type, item.identity_value): item for answer in every for item in answer.identities}
+    outcome = fresh.outcome or TaskOutcome.COMPLETED
+    concerned = [answer for answer in earlier if _categories(answer) & set(categories) or not _categories(answer)]
+    if concerned and outcome in (TaskOutcome.NOTHING_HELD, TaskOutcome.COMPLETED):
+        partial = any(answer.outcome == TaskOutcome.PARTIAL for answer in concerned)
         outcome = TaskOutcome.PARTIAL if partial else TaskOutcome.COMPLETED
-    else:
-        outcome = fresh.outcome or TaskOutcome.COMPLETED
     return replace(
         fresh,
         outcome=outcome,
-        records=(*earlier.records, *fresh.records),
+        records=tuple(records.values()),
         summary=tuple(counts.values()),
         identities=tuple(identities.values()),
-        labels={**earlier.labels, **fresh.labels},
-        message=fresh.message or earlier.message,
+        labels={name: text for answer in every for name, text in answer.labels.items()},
+        message=next((answer.message for answer in reversed(every) if answer.message), None),
     )
+
+
+def _categories(answer: Answer) -> set[str]:
+    return {item.category for item in answer.summary} | {item.category for item in answer.records}

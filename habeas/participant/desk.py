@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Generic
+from uuid import UUID
 
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
@@ -21,6 +22,7 @@ from habeas.participant.tuning import Tuning
 
 Function = Callable[[Task, Resource], Awaitable[Answer]]
 Afterwards = Callable[[Resource], Awaitable[None]]
+Cancelled = Callable[[Task, Resource], Awaitable[None]]
 
 
 class Desk(Generic[Resource]):
@@ -31,6 +33,7 @@ class Desk(Generic[Resource]):
         store: Store[Resource],
         actions: Mapping[str, Function[Resource]],
         afterwards: Mapping[str, Sequence[Afterwards[Resource]]],
+        cancelled: Mapping[str, Cancelled[Resource]],
         now: Callable[[], datetime],
         tuning: Tuning,
     ) -> None:
@@ -38,6 +41,7 @@ class Desk(Generic[Resource]):
         self._store = store
         self._actions = actions
         self._afterwards = afterwards
+        self._cancelled = cancelled
         self._now = now
         self._tuning = tuning
 
@@ -80,6 +84,18 @@ class Desk(Generic[Resource]):
             reraise=True,
         )
 
+    async def forgive(self, task_ids: Sequence[UUID]) -> None:
+        """Takes back what was counted: it was not the tasks' fault. Where the store is away, the count stays."""
+        try:
+            await self._store.count(task_ids, -1)
+        except Exception as error:
+            if not self.transient(error):
+                raise
+
+    @property
+    def hears_of_cancellations(self) -> bool:
+        return bool(self._cancelled)
+
     @property
     def store(self) -> Store[Resource]:
         return self._store
@@ -101,6 +117,12 @@ class Desk(Generic[Resource]):
             return Answer(outcome=TaskOutcome.UNSUPPORTED, error=TaskError(code=beyond))
         memory: Memory = Intents(session, task, keyring) if self._store.remembers else Forgetful()
         return await function(_task(task, memory), session.resource)
+
+    async def call_off(self, task: Assigned, session: Session[Resource]) -> None:
+        """The team's function for a task that is cancelled when there may be effects of it."""
+        function = self._cancelled.get(task.body.action)
+        if function is not None:
+            await function(_task(task, Forgetful()), session.resource)
 
 
 def _beyond(task: Assigned) -> str | None:

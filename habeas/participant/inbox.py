@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from pydantic import ValidationError
+
 from habeas.contracts.catalogue import ALL_TYPES, read, read_personal, types
 from habeas.contracts.cloudevents import decode
 from habeas.contracts.errors import ContractError, Reason
@@ -46,3 +48,19 @@ def read_task(record: RawKafkaRecord, system: str, keyring: Keyring) -> Inbound:
         raise ContractError(Reason.TASK_FOREIGN, "/system", f"must be {system}, whose topic this is")
     place = Place(system, body.TYPE, body.request_id, body.task_id)
     return Assigned(body, read_personal(keyring, place, body.personal, TaskPersonal))
+
+
+def kept(task: Assigned) -> str:
+    """The task as text to store beside its answer: its `personal` stays sealed."""
+    return task.body.model_dump_json()
+
+
+def reopened(ce_type: str, text: str, keyring: Keyring) -> Assigned | None:
+    """The task that was `kept`; None where it cannot be read any more, such as for want of its key."""
+    model = TaskReminded if ce_type == TaskReminded.TYPE else TaskAssigned
+    try:
+        body = model.model_validate_json(text)
+        place = Place(body.system, body.TYPE, body.request_id, body.task_id)
+        return Assigned(body, read_personal(keyring, place, body.personal, TaskPersonal))
+    except (ContractError, ValidationError):
+        return None

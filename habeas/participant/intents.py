@@ -1,6 +1,5 @@
 """`Task.once` on a journal: what was found is stored, sealed under the system's own key, before anything is done."""
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -10,6 +9,7 @@ from pydantic import TypeAdapter
 from habeas.contracts.sealing import Keyring, Place
 from habeas.participant.answers import Session
 from habeas.participant.inbox import Assigned
+from habeas.participant.question import question
 
 Value = TypeVar("Value")
 
@@ -17,7 +17,7 @@ _TYPE = "dsr.participant.intent.v1"
 
 
 class Intents:
-    """An intent belongs to the question: other identities are looked up anew."""
+    """An intent belongs to the question: for other identities, or another scope, there is another look."""
 
     def __init__(self, session: Session[Any], task: Assigned, keyring: Keyring) -> None:
         self._session = session
@@ -26,16 +26,16 @@ class Intents:
 
     async def once(self, name: str, kind: type[Value], compute: Callable[[], Awaitable[Value]]) -> Value:
         body = self._task.body
-        question = hashlib.sha256(self._task.personal.model_dump_json().encode()).hexdigest()
+        asked = question(self._task)
         place = Place(body.system, _TYPE, body.request_id)
         adapter: TypeAdapter[Value] = TypeAdapter(kind)
         sealed = await self._session.intent(body.request_id, body.action, name)
         if sealed is not None:
             held = orjson.loads(self._keyring.open(place, sealed))
-            if held["question"] == question:
+            if held["question"] == asked:
                 return adapter.validate_json(orjson.dumps(held["value"]))
         value = await compute()
-        held = {"question": question, "value": orjson.loads(adapter.dump_json(value))}
+        held = {"question": asked, "value": orjson.loads(adapter.dump_json(value))}
         await self._session.keep_intent(
             body.request_id, body.action, name, self._keyring.seal(place, orjson.dumps(held))
         )

@@ -19,10 +19,10 @@ from habeas.contracts.sealing import KeyFile
 from habeas.contracts.vocabulary import Action
 from habeas.participant import logs
 from habeas.participant.answers import Resource, Store
-from habeas.participant.batch import where
-from habeas.participant.desk import Afterwards, Desk, Function
+from habeas.participant.desk import Afterwards, Cancelled, Desk, Function
 from habeas.participant.errors import StartError
 from habeas.participant.health import Health, listen
+from habeas.participant.places import where
 from habeas.participant.runner import Runner
 from habeas.participant.tuning import Tuning
 from habeas.settings import KafkaSettings, SettingsError, load
@@ -73,6 +73,7 @@ class Participant(Generic[Resource]):
         self._now = now
         self._actions: dict[str, Function[Resource]] = {}
         self._afterwards: dict[str, list[Afterwards[Resource]]] = {}
+        self._cancelled: dict[str, Cancelled[Resource]] = {}
 
     def action(self, name: str) -> Callable[[Function[Resource]], Function[Resource]]:
         """Registers the function that does `name`, one of the contract's actions. Others are answered `unsupported`."""
@@ -91,6 +92,21 @@ class Participant(Generic[Resource]):
 
         def register(function: Afterwards[Resource]) -> Afterwards[Resource]:
             self._afterwards.setdefault(Action(name), []).append(function)
+            return function
+
+        return register
+
+    def cancelled(self, name: str) -> Callable[[Cancelled[Resource]], Cancelled[Resource]]:
+        """Registers what to do where a task with this action is cancelled once it has been done, or begun.
+
+        It takes back what has no reason any more, such as a hold; the task's answer stays as it was given, and one
+        that was not answered yet is answered `cancelled`. It gets that task, in a transaction of the store; it has to
+        bear being called again, and effects that the store took back (`Task.once` keeps nothing here). It is not
+        called where a later task of the same request has asked for the same action since.
+        """
+
+        def register(function: Cancelled[Resource]) -> Cancelled[Resource]:
+            self._cancelled[Action(name)] = function
             return function
 
         return register
@@ -159,6 +175,7 @@ class Participant(Generic[Resource]):
             store=self._store,
             actions=self._actions,
             afterwards=self._afterwards,
+            cancelled=self._cancelled,
             now=self._now,
             tuning=self._tuning,
         )

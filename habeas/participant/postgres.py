@@ -29,6 +29,7 @@ create index if not exists habeas_answers_request on habeas_answers (request_id,
 create table if not exists habeas_cancellations (
     task_id uuid primary key, request_id uuid not null, cancelled_at timestamptz not null default now()
 );
+create index if not exists habeas_cancellations_request on habeas_cancellations (request_id);
 create table if not exists habeas_deliveries (
     task_id uuid primary key, deliveries integer not null, begun_at timestamptz not null default now()
 );
@@ -166,7 +167,9 @@ class _PostgresSession:
             "select * from habeas_answers where task_id = any($1) or request_id = any($2)", task_ids, request_ids
         )
         cancelled = await self._connection.fetch(
-            "select task_id from habeas_cancellations where task_id = any($1)", task_ids
+            "select task_id from habeas_cancellations where task_id = any($1) or request_id = any($2)",
+            task_ids,
+            request_ids,
         )
         return Known.of([_answer(row) for row in answers], [row["task_id"] for row in cancelled])
 

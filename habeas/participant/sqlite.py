@@ -22,6 +22,7 @@ create index if not exists habeas_answers_request on habeas_answers (request_id,
 create table if not exists habeas_cancellations (
     task_id text primary key, request_id text not null, cancelled_at text not null
 ) strict, without rowid;
+create index if not exists habeas_cancellations_request on habeas_cancellations (request_id);
 create table if not exists habeas_deliveries (
     task_id text primary key, deliveries integer not null, begun_at text not null
 ) strict, without rowid;
@@ -210,8 +211,9 @@ class _SqliteSession(Generic[Resource]):
             (_ids(task_ids), _ids(request_ids)),
         )
         cancelled = self._connection.execute(
-            "select task_id from habeas_cancellations where task_id in (select value from json_each(?))",
-            (_ids(task_ids),),
+            """select task_id from habeas_cancellations where task_id in (select value from json_each(?1))
+               or request_id in (select value from json_each(?2))""",
+            (_ids(task_ids), _ids(request_ids)),
         )
         return Known.of([_answer(row) for row in answers], [UUID(row["task_id"]) for row in cancelled])
 
@@ -242,8 +244,10 @@ class _SqliteSession(Generic[Resource]):
         )
         tasks = [(str(answer.task_id),) for answer in answers]
         self._connection.executemany("delete from habeas_deliveries where task_id = ?", tasks)
-        done = [(str(answer.request_id), answer.action) for answer in answers if answer.done]
-        self._connection.executemany("delete from habeas_intents where request_id = ? and action = ?", done)
+        self._connection.executemany(
+            "delete from habeas_intents where request_id = ? and action = ?",
+            [(str(answer.request_id), action) for answer in answers for action in sorted(answer.outdates)],
+        )
 
     async def intent(self, request_id: UUID, action: str, name: str) -> str | None:
         row = self._connection.execute(

@@ -14,9 +14,6 @@ from habeas.contracts.vocabulary import Action, Did, TaskOutcome
 
 Value = TypeVar("Value")
 
-READING = frozenset({Action.LOCATE, Action.ACCESS, Action.EXPORT})
-"""Actions that change nothing."""
-
 
 class Memory(Protocol):
     """Keeps what a function found before it acts on it (see `Task.once`)."""
@@ -59,6 +56,10 @@ class Task:
         For stores without transactions: find out what there is (and what will be kept) inside `compute`, then act. It
         is stored, sealed under the system's own key, before `once` returns; a run after a crash gets the same value
         back although the data may be half gone. `kind` is anything pydantic can write as JSON and read again.
+
+        The value belongs to what is asked (action, scope, identities, details, …), and is dropped once the task has
+        been done, or has ended as `nothing_held`, `needs_input` or `refused`: so find out about these before anything
+        is changed. After `failed` it is kept, for the next attempt to go on from.
         """
         return await self.memory.once(name, kind, compute)
 

@@ -33,7 +33,7 @@ async def test_a_function_ends_its_task(
 
 
 async def test_an_action_without_a_function_is_unsupported(bench: Bench) -> None:
-    for action in ("hold", "an_action_of_the_future"):
+    for action in ("object", "an_action_of_the_future"):
         body = await bench.one(bench.task(action, "ada"))
         assert body.outcome == "unsupported"
         assert body.error is not None

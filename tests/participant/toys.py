@@ -3,9 +3,11 @@
 import asyncio
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,8 +17,20 @@ import asyncpg
 from habeas.contracts.catalogue import read
 from habeas.contracts.result import ResultPersonal, TaskFinished
 from habeas.contracts.sealing import Keyring
-from habeas.contracts.task import TaskAssigned, TaskCancelled, TaskReminded
-from habeas.participant import Answer, Did, Journal, Participant, Record, Sqlite, SummaryItem, Task, Tuning, identity
+from habeas.contracts.task import ScopeItem, TaskAssigned, TaskCancelled, TaskReminded
+from habeas.participant import (
+    Action,
+    Answer,
+    Did,
+    Journal,
+    Participant,
+    Record,
+    Sqlite,
+    SummaryItem,
+    Task,
+    Tuning,
+    identity,
+)
 from habeas.participant.answers import Store
 from habeas.participant.batch import Finished
 from habeas.participant.desk import Desk
@@ -24,6 +38,8 @@ from habeas.participant.postgres import Connection, Postgres
 from tests.participant.tasks import a_keyring, opened, personal_in, task_for
 
 PEOPLE = ("ada", "bea", "cem")
+NOTES = ScopeItem(category="notes", purposes=("remembering",), basis="contract")
+LOGS = ScopeItem(category="logs", purposes=("diagnosis",), basis="legitimate_interests")
 QUICK = Tuning(tries=2, first_pause=0.001, longest_pause=0.002, deliveries=3, key_pauses=(0.05, 0.05), poll=0.1)
 
 
@@ -37,6 +53,7 @@ class Kit:
 
     store: Callable[[], Store[Any]]
     holds: Callable[[Any, str], Awaitable[bool]]
+    add: Callable[[Any, str], Awaitable[None]]
     remove: Callable[[Any, str], Awaitable[None]]
     stored: Callable[[], Awaitable[bytes]]
     """All that the store has written down, as bytes."""
@@ -45,7 +62,7 @@ class Kit:
 
 @dataclass
 class Toy:
-    """A participant called `toy` that holds a note about each of PEOPLE."""
+    """A participant called `toy` that holds a note about each of PEOPLE, and bears their wishes in mind."""
 
     kit: Kit
     name: str = "toy"
@@ -56,6 +73,12 @@ class Toy:
     after: Callable[[Task], None] = lambda _: None
     """Called once the effect has happened, before the answer is stored."""
     answer: Answer | None = None
+    restricted: set[tuple[str, str]] = field(default_factory=set)
+    """Who, in which category."""
+    held: dict[tuple[UUID, str], date] = field(default_factory=dict)
+    """By request and category, until when."""
+    called_off: list[UUID] = field(default_factory=list)
+    calling_off: Callable[[Task], None] = lambda _: None
 
     def participant(self) -> Participant[Any]:
         participant: Participant[Any] = Participant(self.name, self.kit.store(), tuning=self.tuning)
@@ -75,6 +98,8 @@ class Toy:
             self.before(task)
 
             async def look() -> list[str]:
+                if task.scope == (LOGS,):
+                    return []
                 return [who for who in task.identity("email") if await self.kit.holds(resource, who)]
 
             found = await task.once("found", list[str], look)
@@ -88,11 +113,49 @@ class Toy:
                 identities=[identity("account_id", f"acc-{who}") for who in found],
             )
 
+        @participant.action("restrict")
+        @participant.action("unrestrict")
+        async def limit(task: Task, _: Any) -> Answer:
+            self.runs.append(task.id)
+            found = {(who, item.category) for who in task.identity("email") for item in task.scope}
+            if task.action == Action.UNRESTRICT:
+                found &= self.restricted
+                self.restricted -= found
+                return counted(found, Did.UNRESTRICTED)
+            self.restricted |= found
+            return counted(found, Did.RESTRICTED)
+
+        @participant.action("hold")
+        async def hold(task: Task, _: Any) -> Answer:
+            self.runs.append(task.id)
+            until = task.due_at.date()
+            self.held |= {(task.request_id, item.category): until for item in task.scope}
+            self.after(task)
+            return Answer(
+                summary=[
+                    SummaryItem(
+                        category=item.category, did=Did.RETAINED, count=1, ground="held_for_request", until=until
+                    )
+                    for item in task.scope
+                ]
+            )
+
+        @participant.cancelled("hold")
+        async def over(task: Task, _: Any) -> None:
+            self.calling_off(task)
+            self.called_off.append(task.id)
+            self.held = {key: until for key, until in self.held.items() if key[0] != task.request_id}
+
         @participant.after("erase")
         async def tidy(_: Any) -> None:
             self.tidied += 1
 
         return participant
+
+
+def counted(found: set[tuple[str, str]], did: Did) -> Answer:
+    counts = Counter(category for _, category in found)
+    return Answer(summary=[SummaryItem(category=name, did=did, count=count) for name, count in counts.items()])
 
 
 @dataclass
@@ -121,6 +184,7 @@ class Bench:
         return self._desk
 
     def task(self, action: str, *who: str, **options: Any) -> TaskAssigned | TaskReminded:
+        options.setdefault("scope", (NOTES,))
         return task_for("toy", self.keyring, action, *(("email", name) for name in who), **options)
 
     async def work(self, *tasks: TaskAssigned | TaskReminded, cancelled: Sequence[TaskCancelled] = ()) -> Finished:
@@ -135,6 +199,10 @@ class Bench:
 
     def personal(self, body: TaskFinished) -> ResultPersonal:
         return personal_in(body, self.keyring)
+
+    async def add(self, who: str) -> None:
+        async with self.desk.store.outside() as resource:
+            await self.toy.kit.add(resource, who)
 
     async def holds(self, who: str) -> bool:
         async with self.desk.store.outside() as resource:
@@ -154,12 +222,16 @@ def sqlite_kit(folder: Path) -> Kit:
     async def holds(db: sqlite3.Connection, who: str) -> bool:
         return db.execute("select 1 from notes where who = ?", (who,)).fetchone() is not None
 
+    async def add(db: sqlite3.Connection, who: str) -> None:
+        db.execute("insert into notes values (?)", (who,))
+
     async def remove(db: sqlite3.Connection, who: str) -> None:
         db.execute("delete from notes where who = ?", (who,))
 
     return Kit(
         lambda: Sqlite(folder / "toy.db", prepare=prepare),
         holds,
+        add,
         remove,
         lambda: asyncio.to_thread(_files, folder),
         atomic=True,
@@ -183,12 +255,16 @@ def journal_kit(folder: Path) -> Kit:
     async def holds(path: Path, who: str) -> bool:
         return who in read(path)
 
+    async def add(path: Path, who: str) -> None:
+        write(path, [*read(path), who])
+
     async def remove(path: Path, who: str) -> None:
         write(path, [name for name in read(path) if name != who])
 
     return Kit(
         lambda: Journal(resource, folder / "journal.db"),
         holds,
+        add,
         remove,
         lambda: asyncio.to_thread(_files, folder),
         atomic=False,
@@ -204,6 +280,9 @@ def postgres_kit(url: str) -> Kit:
     async def holds(db: Connection, who: str) -> bool:
         return bool(await db.fetchval("select exists (select from notes where who = $1)", who))
 
+    async def add(db: Connection, who: str) -> None:
+        await db.execute("insert into notes values ($1)", who)
+
     async def remove(db: Connection, who: str) -> None:
         await db.execute("delete from notes where who = $1", who)
 
@@ -215,7 +294,7 @@ def postgres_kit(url: str) -> Kit:
             await connection.close()
         return b"".join(value if isinstance(value, bytes) else str(value).encode() for row in rows for value in row)
 
-    return Kit(lambda: Postgres(url=url, prepare=prepare), holds, remove, stored, atomic=True)
+    return Kit(lambda: Postgres(url=url, prepare=prepare), holds, add, remove, stored, atomic=True)
 
 
 def _files(folder: Path) -> bytes:
