@@ -122,6 +122,13 @@ def test_the_generator_finds_every_volume_in_a_folder_that_the_image_has(compose
             assert mounted <= made, name
 
 
+def test_nobody_listens_to_what_prints_credentials(compose: Compose) -> None:
+    storage_tool = everyone(compose)["kafka-format"]
+    assert storage_tool["logging"] == {"driver": "none"}
+    assert storage_tool["attach"] is False
+    assert all(each["logging"]["driver"] == "json-file" for each in everyone(compose).values() if each != storage_tool)
+
+
 def test_no_secret_stands_in_the_file(compose: Compose) -> None:
     for name, each in everyone(compose).items():
         for variable in each.get("environment", {}):
