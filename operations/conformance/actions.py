@@ -17,7 +17,7 @@ MEANS = {
     Action.LOCATE: frozenset[Did](),
     Action.ACCESS: frozenset({Did.DISCLOSED, Did.WITHHELD, Did.REDACTED}),
     Action.EXPORT: frozenset({Did.EXPORTED, Did.WITHHELD, Did.REDACTED}),
-    Action.RECTIFY: frozenset({Did.RECTIFIED, Did.RETAINED, Did.RECIPIENTS_NOTIFIED}),
+    Action.RECTIFY: frozenset({Did.RECTIFIED, Did.RETAINED, Did.WITHHELD, Did.RECIPIENTS_NOTIFIED}),
     Action.ERASE: GONE
     | {Did.REDACTED, Did.RESTRICTED, Did.RETAINED, Did.SUPPRESSED, Did.STOPPED}
     | {Did.RECIPIENTS_NOTIFIED},

@@ -57,6 +57,8 @@ class Bench:
     """The participant's process, where it is ours to kill."""
     patience: float = 30.0
     """Seconds to wait for an answer."""
+    restart: float = 20.0
+    """Seconds more after a kill: a group waits for the member it lost, and a program takes its time to start."""
     flood: int = 200
     """Tasks sent at once to measure the speed, half as many to be killed over."""
     now: Any = field(default=lambda: datetime.now(UTC))

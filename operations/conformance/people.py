@@ -61,6 +61,15 @@ def read_people(file: Path) -> People:
     raise UsageError(f"{file}: {where} is not as it should be; see docs/teams.md for the form of this file.")
 
 
+_CORRECTED = {
+    "billing": ("account", "organisation", "Conformance Works {} GmbH"),
+    "support": ("support_conversations", "name", "Conformance Tester {}"),
+    "analytics": ("marketing_preference", "email", "conformance.{}@example.org"),
+    "payments": ("payment_customer", "name", "Conformance Tester {}"),
+}
+"""Category, field and new value that each of our systems can be tried with."""
+
+
 def sample_people(system: str, needs: frozenset[str]) -> People | None:
     """People of the demonstration's data who have something in each category; None for a system it does not know."""
     from operations.programs import SYSTEMS  # noqa: PLC0415 - the sample takes time that `habeas --help` need not
@@ -71,6 +80,7 @@ def sample_people(system: str, needs: frozenset[str]) -> People | None:
     # Each has a note, a consent and a fraud signal (see systems.sample); the 94th is the documentation's example.
     numbers = [number for number in range(34, sample.PEOPLE, 30) if number % 100 != 14 and number != 94]
     known = [sample.person(number) for number in numbers]
+    category, field, value = _CORRECTED[system]
     people = [
         Person(
             identities={
@@ -83,6 +93,7 @@ def sample_people(system: str, needs: frozenset[str]) -> People | None:
                 if name in needs
             },
             may_be_destroyed=index > 0,
+            corrections=(Correction(category=category, field=field, value=value.format(each.number)),),
         )
         for index, each in enumerate(known)
     ]

@@ -8,8 +8,6 @@ from operations.conformance.check import Check, NotTriedError, broken_if
 from operations.conformance.people import Person
 from operations.conformance.program import Program
 
-_START = 20.0
-"""Seconds more than usual: a group waits for a member that was killed, and a program takes its time to start."""
 _ERASURES = 3
 
 
@@ -24,7 +22,7 @@ async def same_answers(bench: Bench) -> str | None:
     await program.kill()
     await bench.office.send(*tasks)
     for task, before in zip(tasks, first, strict=True):
-        said = (await bench.office.answers(task.task_id, 2, bench.patience + _START))[-1]
+        said = (await bench.office.answers(task.task_id, 2, bench.patience + bench.restart))[-1]
         broken_if(
             said.content() != before.content(),
             f"after a restart {task.action} is answered otherwise: {difference(before, said)}",
@@ -48,7 +46,7 @@ async def killed_at_work(bench: Bench) -> str | None:
     unanswered = sum(not bench.office.count(task.task_id) for task in tasks)
     await program.kill()
     for task in tasks:
-        said = (await bench.office.answers(task.task_id, 1, bench.patience + _START))[0]
+        said = (await bench.office.answers(task.task_id, 1, bench.patience + bench.restart))[0]
         if task.action == Action.ERASE:
             lost = said.outcome not in (TaskOutcome.COMPLETED, TaskOutcome.PARTIAL)
             broken_if(lost, f"an erasure is answered {outcome(said)}: done before the kill, forgotten after it")

@@ -135,11 +135,11 @@ def somebody_else() -> People:
 
 
 @asynccontextmanager
-async def a_bench(place: Place, wrong: Wrong, fault: str) -> AsyncIterator[Bench]:
+async def a_bench(place: Place, wrong: Wrong, fault: str, patience: float = SILENCE) -> AsyncIterator[Bench]:
     people = somebody_else()
     wrong.hold(*(person.identities["email"] for person in people.people))
     wrong.fault = fault
-    async with place.bench(people, patience=SILENCE, flood=20) as bench:
+    async with place.bench(people, patience=patience, flood=20) as bench:
         yield bench
     assert wrong.alive
 
@@ -158,7 +158,7 @@ async def test_a_wrong_participant_is_found_out(place: Place, participant: Wrong
 
 @pytest.mark.parametrize(("fault", "check"), SAYS)
 async def test_a_wrong_answer_is_found_out(place: Place, participant: Wrong, fault: str, check: str) -> None:
-    async with a_bench(place, participant, fault) as bench:
+    async with a_bench(place, participant, fault, patience=20) as bench:
         finding = await the_one(bench, "answers.locate", "answers.access", "answers.export", check)
     assert (finding.state, finding.check.id) == (State.FAILS, check)
 
@@ -173,7 +173,7 @@ async def a_process(place: Place, folder: Path, fault: str) -> AsyncIterator[Ben
     environment = {**place.environment, "HABEAS_DATA_DIR": str(folder)}
     command = f"{sys.executable} -m tests.conformance.wrong {place.name} '{fault}'"
     async with (
-        place.bench(people, patience=6, flood=120) as bench,
+        place.bench(people, patience=20, restart=5, flood=120) as bench,
         Program(place.name, command, environment, private_log(folder, place.name)) as program,
     ):
         bench.program = program

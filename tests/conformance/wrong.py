@@ -206,7 +206,8 @@ class Wrong:
             if self.fault == "erases what is cancelled":
                 self.people.pop(who, None)
             return ResultPersonal(), {"outcome": TaskOutcome.CANCELLED}
-        held = [category for category in self.people.get(who, ()) if category in asked]
+        looks = body.action == Action.LOCATE
+        held = [category for category in self.people.get(who, ()) if category in asked or looks]
         words = {item.instruction for item in body.scope if item.instruction is not None}
         strange = any(not isinstance(word, Instruction) for word in words) and body.action == Action.ERASE
         unknown = body.action not in set(Action)
