@@ -295,6 +295,8 @@ class NoticePersonal(PersonalModel):
     answer: AnswerObject | None = None
     audience: Open[Audience] = Audience.PERSON
     not_covered: tuple[NotCovered, ...] = ()
+    limited: bool = False
+    """Whether only a part was asked for: what was not found there may be held elsewhere."""
     elsewhere: tuple[Code, ...] = ()
     """What was asked for and another controller decides about: names under the registry's [not_controller]."""
 

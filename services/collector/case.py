@@ -57,6 +57,8 @@ class Result:
     system: str
     outcome: str
     summary: tuple[SummaryItem, ...]
+    error: str | None = None
+    """The code of what stood in its way."""
     action: str | None = None
     """What the task asked for."""
 

@@ -223,7 +223,9 @@ def _status(case: Case, standing: _Standing, now: datetime) -> StatusChanged | N
 def _system(case: Case, planned: PlannedSystem) -> SystemStatus:
     result = results.result_of(case, planned)
     if result is not None:
-        return SystemStatus(system=planned.system, state=SystemState.FINISHED, outcome=result.outcome)
+        return SystemStatus(
+            system=planned.system, state=SystemState.FINISHED, outcome=result.outcome, reason=result.error
+        )
     working = planned.task_id in case.working
     state = SystemState.WORKING if working else planned.state
     return SystemStatus(system=planned.system, state=state, reason=planned.reason)

@@ -122,9 +122,7 @@ class Handlers:
     def _new_result(self, received: Finished, work: Work) -> NewResult:
         body = received.body
         system = self._registry.systems[received.participant]
-        aside = results.withheld(
-            (record.category for record in received.personal.records if record.third_parties), body.summary
-        )
+        aside = results.left_out(body.summary, received.personal.records)
         kid = work.keyring.sealing_kid(SERVICES)
         found = tuple(item for item in received.personal.identities if item.identity_type in system.provides)
         return NewResult(
@@ -133,6 +131,7 @@ class Handlers:
             system=received.participant,
             ce_id=received.event.id,
             outcome=_WITH_ARTIFACTS if body.artifacts else body.outcome,
+            error=body.error.code if body.error else None,
             summary=(*body.summary, *aside),
             personal=body.personal,
             found=work.seal(SystemsFinished, FoundPersonal(identities=found), subject=body.request_id)

@@ -77,7 +77,7 @@ def _personal(
         answer = read_personal(work.keyring, place, locked.answer_object, AnswerObject)
     return NoticePersonal(
         email=people.address(opened) if to_requester else None,
-        name=opened.requester.name or opened.subject.name if to_requester else None,
+        name=people.name(opened) if to_requester else None,
         language=opened.requester.language,
         statement=items,
         systems=systems,
@@ -88,5 +88,6 @@ def _personal(
             for planned in (case.plan or () if final else ())
             for out in planned.left_out
         ),
+        limited=bool(opened.details.categories or opened.details.period),
         elsewhere=tuple(name for name in opened.details.categories if name in registry.not_controller),
     )

@@ -34,18 +34,18 @@ WHERE known.version < excluded.version
 
 -- name: record_results
 INSERT INTO results
-    (task_id, request_id, system, ce_id, outcome, summary, personal, found, fingerprint, kid, received_at)
-SELECT task_id, request_id, system, ce_id, outcome, summary::jsonb, personal, found, fingerprint, kid, received_at
+    (task_id, request_id, system, ce_id, outcome, summary, personal, found, fingerprint, kid, received_at, error)
+SELECT task_id, request_id, system, ce_id, outcome, summary::jsonb, personal, found, fingerprint, kid, received_at, error
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::bytea[], $10::text[], $11::timestamptz[])
-     AS new (task_id, request_id, system, ce_id, outcome, summary, personal, found, fingerprint, kid, received_at)
+            $9::bytea[], $10::text[], $11::timestamptz[], $12::text[])
+     AS new (task_id, request_id, system, ce_id, outcome, summary, personal, found, fingerprint, kid, received_at, error)
 ON CONFLICT (task_id, system, request_id) DO NOTHING
 RETURNING task_id, system, request_id
 
 -- name: replace_result
 UPDATE results
 SET ce_id = $2, outcome = $3, summary = $4::jsonb, personal = $5, found = $6, fingerprint = $7, kid = $8,
-    received_at = $9
+    received_at = $9, error = $13
 WHERE task_id = $1 AND ce_id = $10 AND system = $11 AND request_id = $12
   AND EXISTS (
       SELECT FROM cases
@@ -120,7 +120,7 @@ SELECT
     (SELECT systems FROM plans WHERE plans.request_id = asked.request_id) AS plan,
     (SELECT expires_at FROM answers WHERE answers.request_id = asked.request_id) AS answer_expires_at,
     (SELECT object FROM answers WHERE answers.request_id = asked.request_id) AS answer_object,
-    ARRAY(SELECT ROW (task_id, system, outcome, summary::text, found) FROM results
+    ARRAY(SELECT ROW (task_id, system, outcome, summary::text, error, found) FROM results
           WHERE results.request_id = asked.request_id) AS results,
     ARRAY(SELECT ROW (command_id, kind, argument) FROM orders
           WHERE orders.request_id = asked.request_id ORDER BY ordered_at, command_id) AS orders,

@@ -1,18 +1,17 @@
 """What the answers of the systems amount to. Pure rules."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
 from habeas.contracts.command import Verdict
-from habeas.contracts.result import SummaryItem
+from habeas.contracts.result import Record, SummaryItem
 from habeas.contracts.vocabulary import Action, Did, RequestOutcome, Right, SystemState, TaskOutcome
+from services.collector.answer import ground_for_leaving_out
 from services.collector.case import Case, OrderKind, Result
 from shared.events import PlannedSystem, StatementItem, SystemNote
-
-_RIGHTS_OF_OTHERS: Final = "rights_of_others"
 
 OVERRIDING_GROUNDS: Final = "overriding_grounds"
 
@@ -51,7 +50,7 @@ def statement(case: Case) -> tuple[tuple[StatementItem, ...], tuple[SystemNote, 
                 system=planned.system,
                 state=SystemState.FINISHED if result else planned.state,
                 outcome=result.outcome if result else None,
-                reason=planned.reason,
+                reason=result.error if result else planned.reason,
             )
         )
         items.extend(_done(case, planned))
@@ -73,19 +72,25 @@ def _done(case: Case, planned: PlannedSystem) -> Iterable[StatementItem]:
             yield StatementItem(system=planned.system, **members)
 
 
-def withheld(categories: Iterable[str], named: Iterable[SummaryItem]) -> tuple[SummaryItem, ...]:
-    """Summary items for records that also show somebody else, one category a record: kept out of the copy.
+def left_out(named: Sequence[SummaryItem], records: Iterable[Record]) -> tuple[SummaryItem, ...]:
+    """Summary items for records of an answer that are kept out of the copy.
 
     Without those that the system has `named` itself: a person is told once. Whether another's rights would be adversely
-    affected is for a person to weigh (GDPR Art. 15(4)).
+    affected is for a person to weigh (GDPR Art. 15(4)); portability ends with what was provided or observed (Art. 20).
     """
-    counts = Counter(categories)
+    exported = any(item.did == Did.EXPORTED for item in named)
+    right = Right.PORTABILITY if exported else Right.ACCESS
+    counts = Counter(
+        (record.category, ground)
+        for record in records
+        if (ground := ground_for_leaving_out(record, right, {})) is not None
+    )
     for item in named:
-        if item.did == Did.WITHHELD and item.ground == _RIGHTS_OF_OTHERS:
-            counts[item.category] -= item.count
+        if item.did == Did.WITHHELD and item.ground is not None:
+            counts[item.category, item.ground] -= item.count
     return tuple(
-        SummaryItem(category=category, did=Did.WITHHELD, count=count, ground=_RIGHTS_OF_OTHERS)
-        for category, count in sorted(counts.items())
+        SummaryItem(category=category, did=Did.WITHHELD, count=count, ground=ground)
+        for (category, ground), count in sorted(counts.items())
         if count > 0
     )
 

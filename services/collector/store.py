@@ -53,6 +53,8 @@ class NewResult:
     system: str
     ce_id: UUID
     outcome: str
+    error: str | None
+    """The code of what stood in its way."""
     summary: tuple[SummaryItem, ...]
     personal: str
     found: str | None
@@ -218,6 +220,7 @@ async def record_results(connection: Connection, results: Collection[NewResult])
         [result.fingerprint for result in ordered],
         [result.kid for result in ordered],
         [result.received_at for result in ordered],
+        [result.error for result in ordered],
     )
     return frozenset(map(_key, rows))
 
@@ -239,6 +242,7 @@ async def replace_result(connection: Connection, result: NewResult, superseded: 
         superseded,
         result.system,
         result.request_id,
+        result.error,
     )
     return row is not None
 
@@ -332,8 +336,8 @@ async def _with_facts(connection: Connection, rows: Sequence[asyncpg.Record]) ->
                 noticed=frozenset(row["noticed"]),
                 plan=plan,
                 results={
-                    task_id: Result(system, outcome, _SUMMARY.validate_json(summary))
-                    for task_id, system, outcome, summary, _ in results
+                    task_id: Result(system, outcome, _SUMMARY.validate_json(summary), error)
+                    for task_id, system, outcome, summary, error, _ in results
                 },
                 sealed_results=tuple(SealedResult(task_id, system, found) for task_id, system, *_, found in results),
                 working=frozenset(task_id for task_id, system in fact["working"] if (task_id, system) in asked),

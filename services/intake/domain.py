@@ -33,8 +33,14 @@ class ReasonCode(StrEnum):
     ACTS_FOR_ANOTHER = "acts_for_another"
     CHILD_REPORTED = "child_reported"
     SCOPE_UNKNOWN = "scope_unknown"
+    SCOPE_LIMITED = "scope_limited"
     CORRECTIONS_MISSING = "corrections_missing"
     NOT_CONTROLLER = "not_controller"
+
+
+_OF_A_PERIOD: Final = frozenset({Right.ACCESS, Right.PORTABILITY})
+_OF_PURPOSES: Final = frozenset({Right.OBJECTION, Right.CONSENT_WITHDRAWAL})
+"""The rights that can be limited to a period, and to purposes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,9 @@ def _unclear_details(right: Right | str, details: Details, registry: Registry) -
         return ReasonCode.SCOPE_UNKNOWN
     if rectifies and not details.corrections:
         return ReasonCode.CORRECTIONS_MISSING
-    return None
+    # A system carries out what it is asked for whole: an erasure "for one purpose" or "of one year" would take more.
+    limited = (details.period and right not in _OF_A_PERIOD) or (details.purposes and right not in _OF_PURPOSES)
+    return ReasonCode.SCOPE_LIMITED if limited else None
 
 
 def is_proven(identity: Identity, portal: Portal | None, now: datetime) -> bool:

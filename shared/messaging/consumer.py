@@ -181,8 +181,8 @@ class Consumer:
                 METRICS.records.labels(record.topic, "refused").inc()
             else:
                 if message is not None:
-                    received[message.event.type].append(message)
-                METRICS.records.labels(record.topic, message.event.type if message else "other").inc()
+                    received[message.body.TYPE].append(message)
+                METRICS.records.labels(record.topic, message.body.TYPE if message else "other").inc()
         return {ce_type: batch for ce_type, batch in received.items() if batch}, refused
 
     async def _receive(self, record: Record) -> Received[Any, Any] | None:

@@ -7,6 +7,7 @@ from uuid import UUID
 from habeas.contracts import CloudEvent, ContractError, Keyring, Message, PersonalModel, Place, Reason
 from habeas.contracts.catalogue import read, read_personal
 from habeas.contracts.cloudevents import decode
+from habeas.contracts.command import Command, verb_of
 from habeas.contracts.topics import sender
 from habeas.dead_letters import RawKafkaRecord
 from shared.events import SERVICES
@@ -40,7 +41,8 @@ def receive(record: Record, models: dict[str, type[Message]], keyring: Keyring) 
     """
     event = decode(record.key, record.value, record.headers)
     participant = sender(record.topic) or SERVICES
-    model = models.get(event.type)
+    # A verb without a model of its own is the business of whoever reads commands of any verb.
+    model = models.get(event.type) or (models.get(Command.TYPE) if verb_of(event.type) else None)
     if model is None:
         if participant == SERVICES and event.type.startswith("dsr."):
             return None

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habeas.contracts.result import SummaryItem
+from habeas.contracts.result import Record, SummaryItem
 from habeas.contracts.submission import Identity, Requester, Subject
 from habeas.contracts.vocabulary import DeliverTo, Did
 from services.collector.case import Case, Result, Step, Told
 from services.collector.domain import advance
 from services.collector.people import address
-from services.collector.results import statement, withheld
+from services.collector.results import left_out, statement
 from shared.events import DeliveryResult, Notice, PlanMade, Recipient
-from tests.collector.samples import EMAIL, PERSONAL, item, opened, plan, task
+from tests.collector.samples import EMAIL, PERSONAL, item, opened, plan, record, task
 from tests.core.workbench import NOW
 
 ACCEPTED, BOUNCED = DeliveryResult.ACCEPTED, DeliveryResult.BOUNCED
@@ -291,9 +291,13 @@ def test_where_the_person_is_written_to(
     assert address(found) == expected
 
 
+def of_others(*categories: str) -> list[Record]:
+    return [record(category, third_parties=True) for category in categories]
+
+
 def test_what_shows_others_is_withheld_by_category() -> None:
-    assert withheld([], ()) == ()
-    assert [(each.category, each.did, each.count, each.ground) for each in withheld(["b", "a", "b"], ())] == [
+    assert left_out((), [record()]) == ()
+    assert [(each.category, each.did, each.count, each.ground) for each in left_out((), of_others("b", "a", "b"))] == [
         ("a", Did.WITHHELD, 1, "rights_of_others"),
         ("b", Did.WITHHELD, 2, "rights_of_others"),
     ]
@@ -302,8 +306,16 @@ def test_what_shows_others_is_withheld_by_category() -> None:
 def test_what_a_system_has_named_itself_is_told_once() -> None:
     named = SummaryItem(category="b", did="withheld", count=1, ground="rights_of_others")
     other = SummaryItem(category="a", did="withheld", count=5, ground="legal_claims")
-    assert [(each.category, each.count) for each in withheld(["b", "a", "b"], (named, other))] == [("a", 1), ("b", 1)]
-    assert withheld(["b"], (named,)) == ()
+    found = left_out((named, other), of_others("b", "a", "b"))
+    assert [(each.category, each.count) for each in found] == [("a", 1), ("b", 1)]
+    assert left_out((named,), of_others("b")) == ()
+
+
+def test_what_a_portability_does_not_cover_is_withheld_if_a_system_sends_it() -> None:
+    derived = record().model_copy(update={"origin": "derived"})
+    assert left_out((item("disclosed"),), [derived]) == ()
+    (found,) = left_out((item("exported"),), [derived, record()])
+    assert (found.count, found.ground) == (1, "not_provided_by_person")
 
 
 # Every order, every splitting. Facts come at random; deliveries and the answer come after they were asked for.

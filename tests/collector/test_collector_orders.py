@@ -13,7 +13,7 @@ from habeas.contracts.submission import Identity, Requester, Subject
 from habeas.contracts.vocabulary import Action, DeliverTo
 from services.collector.case import COLLECTED, STOPPED, Case, Order, OrderKind, Result, Round, Step, Told
 from services.collector.domain import advance, refusal
-from services.collector.people import address, audience
+from services.collector.people import address, audience, name
 from services.collector.results import statement
 from shared.events import Audience, DeliveryResult, Notice, PastTask, PlannedSystem, Recipient
 from tests.collector.samples import EMAIL, PERSONAL, item, opened, task
@@ -364,12 +364,12 @@ def test_a_command_that_does_not_fit_is_refused_with_a_reason(
     [
         ("self", False, "subject", Audience.PERSON, "proven"),
         ("parent", True, "subject", Audience.REPRESENTATIVE, "requester"),
-        ("agent", False, "subject", Audience.REPRESENTATIVE, "proven"),
+        ("agent", False, "subject", Audience.PERSON, "proven"),
         ("agent", False, "requester", Audience.REPRESENTATIVE, "requester"),
         ("reporter", True, "subject", Audience.BYSTANDER, "requester"),
         ("reporter", False, "requester", Audience.BYSTANDER, "requester"),
         ("controller", True, "subject", Audience.BYSTANDER, "requester"),
-        ("aunt", False, "subject", Audience.REPRESENTATIVE, "proven"),
+        ("aunt", False, "subject", Audience.PERSON, "proven"),
     ],
 )
 def test_who_is_written_to_as_whom(
@@ -384,6 +384,33 @@ def test_who_is_written_to_as_whom(
         }
     )
     assert (audience(personal), address(personal)) == (reader, addresses[expected])
+
+
+def test_each_reader_is_greeted_by_their_own_name() -> None:
+    def greeted(relationship: str, deliver_to: str, requester: str | None) -> str | None:
+        return name(
+            PERSONAL.model_copy(
+                update={
+                    "requester": Requester(relationship=relationship, name=requester, email="asks@example.org"),
+                    "deliver_to": DeliverTo(deliver_to),
+                }
+            )
+        )
+
+    assert greeted("self", "subject", None) == "Ana"
+    assert greeted("agent", "subject", "Agnes Agent") == "Ana"
+    assert greeted("agent", "requester", "Agnes Agent") == "Agnes Agent"
+    assert greeted("agent", "requester", None) is None
+
+
+def test_why_a_system_failed_stands_beside_its_state() -> None:
+    known = case()
+    known = planned(known, asked(known.opened.request_id, "billing", "rectify"))
+    key = task(known.opened.request_id, "billing")
+    known = replace(known, results={key: Result("billing", "needs_input", (), error="old_value_differs")})
+    known, _ = after(known)
+    assert known.status is not None
+    assert [(each.outcome, each.reason) for each in known.status.systems] == [("needs_input", "old_value_differs")]
 
 
 def test_whoever_reported_gets_no_copy_and_may_stay_nameless() -> None:

@@ -47,6 +47,7 @@ def result(request_id: UUID = ONE, system: str = "billing", **members: Any) -> N
         system=system,
         ce_id=uuid4(),
         outcome="completed",
+        error=None,
         summary=(item(),),
         personal="sealed",
         found=None,

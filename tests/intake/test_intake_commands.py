@@ -220,6 +220,16 @@ async def test_and_no_verb_that_somebody_knows(intake: Consumer, outbox: Private
     assert outbox.sent == []
 
 
+async def test_an_unknown_verb_on_the_wire_is_answered(intake: Consumer, outbox: PrivateOutbox) -> None:
+    record, _ = command("frobnicate", uuid4())
+    await intake.handle([record, classify(uuid4()), record.again()])
+    assert sorted(decisions(outbox), key=str) == [
+        (False, "request_unknown"),
+        (False, "verb_unknown"),
+        (False, "verb_unknown"),
+    ]
+
+
 async def test_an_order_that_breaks_its_schema_is_a_dead_letter(
     intake: Consumer, outbox: PrivateOutbox, keys: Keys
 ) -> None:

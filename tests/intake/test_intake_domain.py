@@ -1,5 +1,6 @@
 """What a submission becomes: by table, and by property."""
 
+import itertools
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -57,20 +58,26 @@ def test_the_rights_that_run_by_themselves_are_those_whose_reach_is_known() -> N
     assert set(regime("eu-gdpr").reach) == set(AUTOMATED)
 
 
-@pytest.mark.parametrize("right", AUTOMATED)
 @pytest.mark.parametrize(
-    "details",
+    ("right", "details"),
     [
-        {},
-        {"categories": ("invoices",)},
-        {"categories": ("invoices", "account"), "purposes": ("billing", "marketing_messages")},
-        {"categories": ("own_installation", "account")},
-        {"period": Period(start=NOW)},
-        {"period": Period()},
-        {"statement": "all of it"},
+        *itertools.product(
+            AUTOMATED,
+            (
+                {},
+                {"categories": ("invoices",)},
+                {"categories": ("own_installation", "account")},
+                {"statement": "all of it"},
+            ),
+        ),
+        *itertools.product(("access", "portability"), ({"period": Period(start=NOW)}, {"period": Period()})),
+        *itertools.product(
+            ("objection", "consent_withdrawal"),
+            ({"categories": ("invoices", "account"), "purposes": ("billing", "marketing_messages")},),
+        ),
     ],
 )
-def test_what_is_clear_is_accepted(right: Right, details: dict[str, Any]) -> None:
+def test_what_is_clear_is_accepted(right: Right | str, details: dict[str, Any]) -> None:
     asked = wish(**details_for(right), **details)
     found = opening(asked, right=right, after=(UUID(int=7),), case_id=UUID(int=8))
     assert (found.decision, found.reason, found.regulation) == (Decision.ACCEPTED, None, "eu-gdpr")
@@ -107,6 +114,10 @@ def test_what_is_clear_is_accepted(right: Right, details: dict[str, Any]) -> Non
         ({}, wish(categories=("invoices", "horoscopes")), "scope_unknown"),
         ({}, wish(categories=("horoscopes", "own_installation")), "scope_unknown"),
         ({}, wish(purposes=("billing", "astrology")), "scope_unknown"),
+        ({"right": "erasure"}, wish(purposes=("billing",)), "scope_limited"),
+        ({"right": "access"}, wish(purposes=("billing",)), "scope_limited"),
+        ({"right": "erasure"}, wish(period=Period(end=NOW)), "scope_limited"),
+        ({"right": "objection"}, wish(period=Period(end=NOW)), "scope_limited"),
         ({}, wish(identity(), purposes=("astrology",)), "scope_unknown"),
         ({"right": "rectification"}, PROVEN, "corrections_missing"),
         ({"right": "rectification"}, wish(categories=("account",)), "corrections_missing"),

@@ -344,9 +344,15 @@ def test_what_a_right_does_not_cover_stands_in_every_answer_with_its_ground(rend
 def test_nothing_held_does_not_deny_what_is_merely_not_covered(renderer: MailRenderer) -> None:
     beyond = (NotCovered(system="payments", category="charges", ground="not_provided_by_person"),)
     sent = letter(Notice.NOTHING_HELD, "portability", Audience.PERSON, not_covered=beyond)
-    assert parsed(renderer.render(sent, NOW))["Subject"].endswith("nothing that this right covers")
+    assert parsed(renderer.render(sent, NOW))["Subject"].endswith("nothing in what it covers")
     for form in both_forms(renderer, sent):
         assert "we hold no data about you that this right covers" in form
+
+
+def test_nothing_held_of_a_part_does_not_deny_the_rest(renderer: MailRenderer) -> None:
+    sent = letter(Notice.NOTHING_HELD, "access", Audience.PERSON, limited=True)
+    for form in both_forms(renderer, sent):
+        assert "we hold no data about you in the part that you named" in form
 
 
 def test_whom_to_ask_instead_stands_beside_what_was_done(renderer: MailRenderer) -> None:

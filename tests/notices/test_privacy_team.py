@@ -41,7 +41,8 @@ TRIAGE: Final = {
         "Nobody asks the child",
         f"habeas classify {R} --right erasure --authorised --reason child_reported",
     ),
-    "scope_unknown": ("that the registry does not know", f"habeas classify {R} --right erasure"),
+    "scope_unknown": ("that the registry does not know", f"habeas status {R}"),
+    "scope_limited": ("limited to a period or to purposes", f"habeas status {R}"),
     "corrections_missing": ("asks for a correction", "Ask the person through the portal", f"habeas classify {R}"),
     "of_tomorrow": ("is not clear", f"habeas classify {R}"),
 }

@@ -7,6 +7,8 @@ ALTER TABLE cases
 UPDATE cases SET opened_version = 1 WHERE opened IS NOT NULL;
 ALTER TABLE cases ADD CONSTRAINT opened_has_version CHECK ((opened IS NULL) = (opened_version = 0));
 
+ALTER TABLE results ADD COLUMN error text;                 -- the code of what stood in a system's way
+
 -- Commands that were accepted. What was decided about each command is said again when it comes again.
 CREATE TABLE orders (
     command_id uuid        PRIMARY KEY,

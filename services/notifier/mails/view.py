@@ -59,6 +59,8 @@ class MailView:
     told: tuple[Entry, ...]
     suppressed: bool
     keeps: bool
+    limited: bool
+    """Whether only a part was asked for."""
     not_covered: tuple[Entry, ...]
     elsewhere: tuple[Entry, ...]
     ended: tuple[Entry, ...]
@@ -138,6 +140,7 @@ def view(mail: Mail, registry: Registry, words: Words) -> MailView:
         told=statement.told,
         suppressed=statement.suppressed,
         keeps=statement.keeps,
+        limited=personal.limited,
         not_covered=tuple(clerk.not_covered(personal.not_covered)),
         elsewhere=tuple(clerk.elsewhere(personal.elsewhere)),
         ended=tuple(clerk.ended(personal)),
@@ -168,7 +171,8 @@ def letter_of(mail: Mail) -> str:
 def subject_of(mail: Mail) -> str:
     """The name of the subject line."""
     letter = letter_of(mail)
-    return "nothing_covered" if letter == Notice.NOTHING_HELD and mail.personal.not_covered else letter
+    part = mail.personal.not_covered or mail.personal.limited
+    return "nothing_covered" if letter == Notice.NOTHING_HELD and part else letter
 
 
 def shown_notice(mail: Mail) -> str:
