@@ -5,9 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from habeas.contracts.submission import Correction
-from habeas.contracts.vocabulary import CorrectionOp
-from habeas.participant import NeedsInput
+from habeas.participant import Correction, CorrectionOp, NeedsInput
 
 
 @dataclass(frozen=True, slots=True)

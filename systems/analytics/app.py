@@ -39,6 +39,7 @@ analytics.action("restrict")(limiting.restrict)
 analytics.action("unrestrict")(limiting.unrestrict)
 analytics.action("object")(limiting.stop)
 analytics.action("hold")(limiting.hold)
+analytics.cancelled("hold")(limiting.over)
 
 LABELS = {
     "visits.visited_at": "Time (UTC)",

@@ -6,8 +6,7 @@ What a person asked for stands in the warehouse's limits; every step bears repea
 import asyncio
 import datetime as dt
 
-from habeas.contracts.vocabulary import Right
-from habeas.participant import Answer, Did, NeedsInput, SummaryItem, Task, TaskOutcome
+from habeas.participant import Answer, Did, NeedsInput, Right, SummaryItem, Task, TaskOutcome
 from systems.analytics import asked, recipients
 from systems.analytics.asked import Found
 from systems.analytics.limits import PURPOSES, Kind, Liftable
@@ -100,6 +99,11 @@ async def hold(task: Task, store: Warehouse) -> Answer:
     """No scheduled deletion until the task's due day (UTC), or until the request's next task."""
     found = await asked.find(task, store)
     return Answer(summary=await asyncio.to_thread(_hold, task, store, found))
+
+
+async def over(task: Task, store: Warehouse) -> None:
+    """A hold that is cancelled."""
+    await asyncio.to_thread(store.limits.release, task.request_id)
 
 
 def _hold(task: Task, store: Warehouse, found: Found) -> list[SummaryItem]:

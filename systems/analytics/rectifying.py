@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from habeas.contracts.submission import Correction
-from habeas.participant import Answer, Did, NeedsInput, Task
+from habeas.participant import Answer, Correction, Did, NeedsInput, Task
 from systems.analytics import asked, recipients
 from systems.analytics.store import Warehouse
 from systems.corrections import EMAIL, corrected

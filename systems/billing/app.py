@@ -13,6 +13,7 @@ billing.action("restrict")(limiting.restrict)
 billing.action("unrestrict")(limiting.unrestrict)
 billing.action("object")(limiting.object_)
 billing.action("hold")(limiting.hold)
+billing.cancelled("hold")(limiting.over)
 
 LABELS = {
     "account.email": "E-mail address",

@@ -3,8 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable
 
-from habeas.contracts.task import ScopeItem
-from habeas.participant import Answer, Did, NeedsInput, Task
+from habeas.participant import Answer, Did, NeedsInput, ScopeItem, Task
 from habeas.participant.postgres import Connection
 from systems.billing import limits, people, recipients
 
@@ -78,6 +77,11 @@ async def hold(task: Task, db: Connection) -> Answer:
         ],
         identities=people.identities(found),
     )
+
+
+async def over(task: Task, db: Connection) -> None:
+    """A hold that is cancelled."""
+    await limits.end_hold(db, task.request_id)
 
 
 def _purposes(item: ScopeItem) -> Iterable[str]:

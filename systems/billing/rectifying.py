@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from habeas.contracts.submission import Correction
-from habeas.participant import Answer, Did, NeedsInput, Task, TaskError, TaskOutcome
+from habeas.participant import Answer, Correction, Did, NeedsInput, Task, TaskError, TaskOutcome
 from habeas.participant.postgres import Connection
 from systems.billing import people, recipients, store
 from systems.corrections import COUNTRY, EMAIL, TEXT, Field, corrected

@@ -14,6 +14,7 @@ payments.action("restrict")(limiting.restrict)
 payments.action("unrestrict")(limiting.unrestrict)
 payments.action("object")(limiting.object_)
 payments.action("hold")(limiting.hold)
+payments.cancelled("hold")(limiting.over)
 
 LABELS = {
     "payment_customer.brand": "Card",

@@ -4,8 +4,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
-from habeas.contracts.task import ScopeItem
-from habeas.participant import Answer, Did, NeedsInput, Task
+from habeas.participant import Answer, Did, NeedsInput, ScopeItem, Task
 from systems.payments.client import Processor
 from systems.payments.held import PURPOSES, Held, Limit, categories, item, remembered
 
@@ -69,6 +68,11 @@ async def hold(task: Task, api: Processor) -> Answer:
             )
         ]
     )
+
+
+async def over(task: Task, api: Processor) -> None:
+    """A hold that is cancelled."""
+    await release(task, api, dict.fromkeys(task.identity("payment_customer_id")))
 
 
 async def release(task: Task, api: Processor, customer_ids: Iterable[str]) -> None:

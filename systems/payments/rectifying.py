@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from habeas.contracts.submission import Correction
-from habeas.participant import Answer, Did, NeedsInput, Task
+from habeas.participant import Answer, Correction, Did, NeedsInput, Task
 from systems.corrections import EMAIL, TEXT, corrected
 from systems.payments import limiting
 from systems.payments.client import Processor

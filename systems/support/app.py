@@ -5,7 +5,6 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from habeas.contracts.vocabulary import Right
 from habeas.participant import (
     Action,
     Answer,
@@ -14,6 +13,7 @@ from habeas.participant import (
     Origin,
     Participant,
     Record,
+    Right,
     Sqlite,
     SummaryItem,
     Task,
@@ -177,6 +177,11 @@ async def hold(task: Task, db: sqlite3.Connection) -> Answer:
             for category, ids in _each(task, db, keep).items()
         ]
     )
+
+
+@support.cancelled("hold")
+async def over(task: Task, db: sqlite3.Connection) -> None:
+    limits.release(db, task.request_id)
 
 
 @support.after("erase")

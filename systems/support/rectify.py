@@ -3,8 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 
-from habeas.contracts.submission import Correction
-from habeas.participant import NeedsInput
+from habeas.participant import Correction, NeedsInput
 from systems.corrections import EMAIL, TEXT, corrected
 from systems.support import limits
 from systems.support.store import holds, normal

@@ -12,7 +12,7 @@ from habeas.contracts.catalogue import read, seal_personal
 from habeas.contracts.result import ResultPersonal, TaskFinished
 from habeas.contracts.sealing import Keyring, Place
 from habeas.contracts.submission import Correction, Period
-from habeas.contracts.task import ScopeItem, TaskAssigned, TaskDetails
+from habeas.contracts.task import ScopeItem, TaskAssigned, TaskCancelled, TaskDetails
 from habeas.participant import Participant
 from habeas.participant.desk import Desk
 from tests.participant.tasks import a_keyring, opened, personal_in, personal_of, task_for
@@ -118,6 +118,12 @@ class Clerk:
         assert finished.stopped is None
         body = read(finished.answers[0], TaskFinished)
         return Reply(body, personal_in(body, self.keyring))
+
+    async def cancel(self, reply: Reply) -> None:
+        """The task that got this answer."""
+        assert self._desk is not None
+        cancelled = TaskCancelled(task_id=reply.body.task_id, request_id=reply.body.request_id, reason="request_ended")
+        assert (await self._desk.work((), [cancelled], self.keyring)).stopped is None
 
 
 def occurrences(folder: Path, text: str) -> dict[str, int]:

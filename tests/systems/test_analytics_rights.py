@@ -486,6 +486,17 @@ async def test_the_hold_s_own_request_ends_it_and_another_s_does_not(clerk: Cler
     assert await held(clerk) == (0, 1)
 
 
+async def test_a_hold_that_is_cancelled_is_over(clerk: Clerk) -> None:
+    reply = await clerk.ask("hold", ACCOUNT, due_at=DUE)
+    await clerk.ask("hold", COOKIE, due_at=DUE)
+    kept = (await held(clerk, COOKIE))[0]
+    for _ in range(2):
+        await clerk.cancel(reply)
+    await retention.run(LATER)
+    assert (await held(clerk))[0] == 0
+    assert (await held(clerk, COOKIE))[0] == kept > 0
+
+
 async def test_restricted_records_are_stored_and_not_deleted(clerk: Clerk) -> None:
     request = uuid4()
     await clerk.ask("restrict", ACCOUNT, request_id=request)

@@ -354,6 +354,18 @@ async def test_a_hold_ends_by_itself_and_for_its_categories_alone(clerk: Clerk, 
     assert await retention.run(due + dt.timedelta(days=1)) == Counter({"account": 1})
 
 
+async def test_a_hold_that_is_cancelled_is_over(clerk: Clerk, ended: sample.Person, db: Db) -> None:
+    other = next(_ENDED)
+    reply = await clerk.ask("hold", email(ended))
+    await clerk.ask("hold", email(other))
+    for each in (ended, other):
+        await overdue(db, each)
+    for _ in range(2):
+        await clerk.cancel(reply)
+    assert await retention.run(TODAY) == Counter({"account": 1, "invoices": len(ended.invoices)})
+    assert await left(clerk, other) == (1, len(other.invoices))
+
+
 async def test_restricted_records_are_not_deleted_and_objected_ones_are(
     clerk: Clerk, ended: sample.Person, db: Db
 ) -> None:

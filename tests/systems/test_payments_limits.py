@@ -242,6 +242,18 @@ async def test_a_hold_ends_by_itself(clerk: Clerk) -> None:
     assert (await clerk.ask("access", customer(SUSPECT))).data("charges") == []
 
 
+async def test_a_hold_that_is_cancelled_is_over(clerk: Clerk) -> None:
+    due = dt.datetime(2045, 6, 1, 12, tzinfo=dt.UTC)
+    reply = await clerk.ask("hold", customer(SUSPECT), due_at=due)
+    await clerk.ask("hold", customer(PLAIN), due_at=due)
+    await clerk.start()
+    for _ in range(2):
+        await clerk.cancel(reply)
+    await retention.run(LONG_AFTER)
+    assert (await clerk.ask("access", customer(SUSPECT))).data("charges") == []
+    assert (await clerk.ask("access", customer(PLAIN))).data("charges")
+
+
 @pytest.mark.parametrize(("action", "stays"), [("restrict", True), ("object", False)])
 async def test_restricted_records_are_not_deleted_and_others_are(clerk: Clerk, action: str, stays: bool) -> None:
     request = uuid4()

@@ -428,6 +428,16 @@ async def test_the_hold_s_own_request_ends_it_and_another_s_does_not(clerk: Cler
     assert await held(clerk) == []
 
 
+async def test_a_hold_that_is_cancelled_is_over(clerk: Clerk) -> None:
+    due = dt.datetime.combine(LATER, dt.time(12), dt.UTC)
+    reply = await clerk.ask("hold", EMAIL, due_at=due, **only(CONVERSATIONS))
+    await clerk.ask("hold", EMAIL, due_at=due, **only(NOTES))
+    for _ in range(2):
+        await clerk.cancel(reply)
+    await retention.run(LATER)
+    assert await held(clerk) == [f"note-{WROTE[0].id}"]
+
+
 async def test_restricted_records_are_stored_and_not_deleted(clerk: Clerk) -> None:
     request = uuid4()
     await clerk.ask("restrict", EMAIL, request_id=request)
