@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
+STACK ?= local
 
 .PHONY: help install demo test check format contract clean
 
@@ -15,22 +16,24 @@ install: ## .venv with everything; the other targets call it
 demo: install ## the main job: a local stack, requests watched live, one service killed, stack down
 	@$(BIN)/habeas demo
 
-test: install ## every test, against a local stack of its own (or the one that HABEAS_STACK names)
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS)
+test: install ## every test, against a local stack of its own (or the one that HABEAS_STACK names; STACK=testcontainers: Docker's)
+	@HABEAS_TEST_STACK=$(STACK) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS)
 
-check: install ## format, lint, types, import directions, drift of the generated contract
+check: install ## format, lint, types, import directions, drift of what is generated
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/habeas contract check
+	@$(BIN)/habeas docs check
 
 format: install ## bring the code into shape
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-contract: install ## generate docs/contract anew from the models
+contract: install ## generate docs/contract and the tables of docs/operating.md anew from the code
 	@$(BIN)/habeas contract generate
+	@$(BIN)/habeas docs generate
 
 clean: ## remove what set-up and the local stack have made
 	@$(PYTHON) -c 'import shutil; [shutil.rmtree(place, ignore_errors=True) for place in (".venv", ".habeas", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis")]'

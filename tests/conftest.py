@@ -2,6 +2,7 @@
 
 `HABEAS_STACK=<folder>` uses the stack that `habeas up --root <folder>` runs; else one is started under `.habeas/test`,
 by pytest's controlling process, in a thread of its own, and ends with it. `--without-stack` starts none.
+`HABEAS_TEST_STACK=testcontainers` takes Kafka and PostgreSQL of that one from containers.
 """
 
 from __future__ import annotations
@@ -24,6 +25,18 @@ ROOT = Path(__file__).resolve().parents[1] / ".habeas" / "test"
 # How long an example takes says nothing on a machine that runs Kafka and PostgreSQL beside it.
 hypothesis.settings.register_profile("habeas", deadline=None)
 hypothesis.settings.load_profile("habeas")
+
+
+def local_stack() -> Stack:
+    """The stack to start, as HABEAS_TEST_STACK says: all of it processes, or Kafka and PostgreSQL from containers."""
+    match os.environ.get("HABEAS_TEST_STACK") or "local":
+        case "local":
+            return Stack(ROOT, fresh=True)
+        case "testcontainers":
+            from operations.compose.contained import ContainedStack
+
+            return ContainedStack(ROOT)
+    raise pytest.UsageError("HABEAS_TEST_STACK must be `local` or `testcontainers`")
 
 
 class Background:
@@ -56,7 +69,7 @@ class Background:
 
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        async with Stack(ROOT, fresh=True) as stack:
+        async with local_stack() as stack:
             os.environ["HABEAS_STACK"] = str(ROOT)
             os.environ["HABEAS_STACK_SUPERUSER"] = stack.superuser_url()
             self._ready.set()
