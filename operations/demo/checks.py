@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import unescape
 
 from habeas.contracts.status import StatusChanged
-from operations.demo import scenario
-from operations.demo.scenario import ACCESS, LATER, Ask
+from operations.demo import people, scenario
+from operations.demo.copies import Check, counted, examine_copies, same
+from operations.demo.mailbox import Mail
+from operations.demo.scenario import CHILD, RECTIFICATION, RECTIFIED_NOTICE, Ask, Moment, Work
 
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that must hold. `found` is what was there instead, `look` where to look; both without personal data."""
-
-    what: str
-    passed: bool
-    found: str = ""
-    look: str = ""
+__all__ = ["Check", "Letter", "Observed", "examine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +29,18 @@ class Observed:
     """What came of the scenario, by the keys of its asks."""
 
     statuses: Mapping[str, StatusChanged]
-    mails: Mapping[str, Sequence[str]]
-    """The notices that each person got."""
+    passed: Mapping[str, Sequence[str]]
+    """The states that each was seen in, with their reasons."""
+    mails: Mapping[str, Sequence[Mail]]
+    """Those about each."""
     stray_mails: int
     """Mails that belong to none of the requests."""
     copies: Mapping[str, Mapping[str, bytes]] = field(repr=False)
     """The files of each fetched answer."""
+    uses: Mapping[tuple[str, Moment, Work], str]
+    """What came of the systems' own uses: done, or why not."""
+    told_recipient: bool
+    """Whether the payment processor was told of the new name."""
     letters: Sequence[Letter]
     rejected: Sequence[str] | None
     """The error codes of the malformed submission's refusal, where there was one."""
@@ -63,8 +61,10 @@ def examine(seen: Observed, today: dt.date, asks: Sequence[Ask] = scenario.ASKS)
         *(Check("no step was waited for in vain", False, trouble, "log/") for trouble in seen.troubles),
         *(check for ask in asks for check in _request(seen, ask)),
         Check("no other mail was sent", seen.stray_mails == 0, f"{seen.stray_mails} more", "mail/"),
+        *_child(seen),
+        *_recipient(seen),
         *_refusal(seen),
-        *_copies(seen, today),
+        *examine_copies(seen.copies, today),
         *_blows(seen),
     ]
 
@@ -74,51 +74,54 @@ def _request(seen: Observed, ask: Ask) -> Iterator[Check]:
     if status is None:
         yield Check(f"{ask.title}: has a status", False, "none", "log/intake.log, log/collector.log")
         return
-    yield _same(f"{ask.title}: closed", "closed", status.state, "log/collector.log, log/notifier.log")
-    yield _same(f"{ask.title}: its outcome", ask.outcome, status.outcome, "log/collector.log")
+    yield same(f"{ask.title}: closed", "closed", status.state, "log/collector.log, log/notifier.log")
+    yield same(f"{ask.title}: its outcome", ask.outcome, status.outcome, "log/collector.log")
     ends = {each.system: each.outcome or each.state for each in status.systems}
     for system, end in ask.systems.items():
-        yield _same(f"{ask.title}: how {system} ended", end, ends.get(system), f"log/{system}.log, log/fanout.log")
+        yield same(f"{ask.title}: how {system} ended", end, ends.get(system), f"log/{system}.log, log/fanout.log")
+    passed = list(dict.fromkeys(seen.passed.get(ask.key, ())))
+    for standing in ask.passes:
+        yield Check(f"{ask.title}: was in {standing}", standing in passed, ", ".join(passed), "log/collector.log")
     yield Check(f"{ask.title}: has a due date", status.due is not None, "none", "log/intake.log")
-    notices = sorted(seen.mails.get(ask.key, ()))
-    yield _same(f"{ask.title}: each mail once", sorted(ask.notices), notices, "mail/, log/notifier.log")
+    notices = sorted(mail.notice for mail in seen.mails.get(ask.key, ()))
+    yield same(f"{ask.title}: each mail once", sorted(ask.notices), notices, "mail/, log/notifier.log")
+    for moment, uses in ask.uses.items():
+        for work, expected in uses.items():
+            found = seen.uses.get((ask.key, moment, work), "not tried")
+            yield same(f"{ask.title}: the {work} {_WHEN[moment]}", expected, found, f"log/{work.system}.log")
+
+
+_WHEN = {Moment.BEFORE: "before", Moment.AFTER: "afterwards", Moment.LIFTED: "once lifted"}
+
+
+def _child(seen: Observed) -> Iterator[Check]:
+    """A bystander learns nothing of what was held about whom."""
+    look = "mail/, log/notifier.log"
+    mails = [mail for mail in seen.mails.get(CHILD, ()) if not mail.notice.startswith("dpo_")]
+    others = sum(mail.to != people.REPORTER for mail in mails)
+    yield counted("child reported: mails go to who reported it alone", others, "to others", look)
+    words = (people.CHILD.name, people.CHILD.email, "invoice", "account", "conversation", "visits")
+    telling = sum(word in mail.text.lower() for mail in mails for word in map(str.lower, words))
+    yield counted("child reported: the mails tell nothing of what was held", telling, "words that do", look)
+
+
+def _recipient(seen: Observed) -> Iterator[Check]:
+    """Whoever had the old name is told of the new one, and the person of who was told (GDPR Art. 19)."""
+    told = seen.told_recipient
+    yield Check("rectification: the payment processor knows the new name", told, "it does not", "log/billing.log")
+    mails = [mail for mail in seen.mails.get(RECTIFICATION, ()) if mail.notice == RECTIFIED_NOTICE]
+    named = any(people.RECIPIENT in mail.text for mail in mails)
+    yield Check("rectification: the mail says who else was told", named, "it does not", "mail/, log/notifier.log")
 
 
 def _refusal(seen: Observed) -> Iterator[Check]:
     look = "log/intake.log"
-    yield _same("one dead letter", 1, len(seen.letters), look)
+    yield same("one dead letter", 1, len(seen.letters), look)
     for letter in seen.letters[:1]:
-        yield _same("the dead letter's reason", scenario.MALFORMED_REASON, letter.reason, look)
+        yield same("the dead letter's reason", scenario.MALFORMED_REASON, letter.reason, look)
         whole = letter.value == scenario.MALFORMED_VALUE
         yield Check("operators can open the dead letter and find the submission", whole, "not so", look)
-    yield _same("the portal was told of the refusal", [scenario.MALFORMED_REASON], list(seen.rejected or ()), look)
-
-
-def _copies(seen: Observed, today: dt.date) -> Iterator[Check]:
-    reader, leaver = scenario.READER, scenario.LEAVER
-    look = "answers/, log/collector.log"
-    if copy := seen.copies.get(ACCESS):
-        names = {"index.html", "data.json"}
-        yield Check("the copy has a page to read and the data", names <= copy.keys(), str(sorted(copy)), look)
-        for what, strings in scenario.held(reader).items():
-            yield _counted(f"the copy holds their {what}", _lacking(copy, "data.json", strings), "missing", look)
-            yield _counted(
-                f"the copy's page shows their {what}", _lacking(copy, "index.html", strings), "missing", look
-            )
-        others = scenario.of_others(reader)
-        yield _counted("the copy holds nothing of others", _present(copy, others), "to be seen", look)
-    else:
-        yield Check("the copy can be fetched", False, "it was not", "log/notifier.log, log/collector.log")
-    if later := seen.copies.get(LATER):
-        categories = set(record_counts(later))
-        expected = scenario.LAWFULLY_KEPT
-        yield _same("after the erasure only what is lawfully kept", sorted(expected), sorted(categories), look)
-        kept = scenario.kept(leaver, today)
-        yield _counted("after the erasure the kept invoices", _lacking(later, "data.json", kept), "missing", look)
-        for what, strings in scenario.gone(leaver).items():
-            yield _counted(f"after the erasure no {what}", _present(later, strings), "still there", look)
-    else:
-        yield Check("the later copy can be fetched", False, "it was not", "log/notifier.log, log/collector.log")
+    yield same("the portal was told of the refusal", [scenario.MALFORMED_REASON], list(seen.rejected or ()), look)
 
 
 def _blows(seen: Observed) -> Iterator[Check]:
@@ -127,42 +130,3 @@ def _blows(seen: Observed) -> Iterator[Check]:
     yield Check("work waited for the killed collector", seen.waiting > 0, "none", "log/collector.log")
     waited = seen.waited_for_analytics
     yield Check("requests waited for the stopped analytics", waited, "they did not", "log/analytics.log")
-
-
-def record_counts(copy: Mapping[str, bytes]) -> dict[str, int]:
-    """How many records of each category a copy holds."""
-    data = json.loads(copy.get("data.json", b"{}"))
-    counts = {part["category"]: len(part.get("records", ())) for part in data.get("categories", ())}
-    return {category: count for category, count in counts.items() if count}
-
-
-def _same(what: str, expected: object, found: object, look: str) -> Check:
-    return Check(what, expected == found, f"{_plain(found)}, expected {_plain(expected)}", look)
-
-
-def _counted(what: str, number: int, how: str, look: str) -> Check:
-    """A check that `number` is 0. The strings themselves are not told."""
-    return Check(what, number == 0, f"{number} {how}", look)
-
-
-def _lacking(copy: Mapping[str, bytes], file: str, strings: Iterable[str]) -> int:
-    text = _text(file, copy.get(file, b""))
-    return sum(not _stands_in(text, string) for string in strings)
-
-
-def _present(copy: Mapping[str, bytes], strings: Iterable[str]) -> int:
-    text = "\n".join(_text(name, content) for name, content in copy.items())
-    return sum(_stands_in(text, string) for string in strings)
-
-
-def _text(name: str, content: bytes) -> str:
-    text = content.decode(errors="replace")
-    return unescape(text) if name.endswith(".html") else text
-
-
-def _stands_in(text: str, string: str) -> bool:
-    return string in text or json.dumps(string, ensure_ascii=False)[1:-1] in text
-
-
-def _plain(value: object) -> str:
-    return ", ".join(str(each) for each in value) or "none" if isinstance(value, list) else str(value)

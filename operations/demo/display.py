@@ -5,7 +5,7 @@ A state is a word and a symbol; colours only repeat what these say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich import box
@@ -19,12 +19,13 @@ from rich.text import Text
 from habeas.contracts.status import StatusChanged, SubmissionRejected, SystemStatus
 from operations.demo.scene import INFRASTRUCTURE, SERVICES, SYSTEMS, Event, Mark, Row, Scene, State
 
-_MOST_EVENTS = 14
-_LINES_BESIDE_EVENTS = 20
+_MOST_EVENTS, _FEWEST_EVENTS = 16, 4
+_FRAME = 10
+"""Lines that are neither requests nor events, and the one that a terminal wants for its cursor."""
 _STRIP = (16, 18, 19, 18)
 """Columns that the longest entries of the strip need."""
-_WIDE = 98
-"""Columns from which the due date has one of its own."""
+_WIDE = 104
+"""Columns from which reference and due date have columns of their own."""
 
 _PROCESS = {
     State.READY: ("●", "ready", "green"),
@@ -34,6 +35,7 @@ _PROCESS = {
     State.NOT_READY: ("○", "unready", "yellow"),
 }
 _ABSENT = ("·", "not yet", "dim")
+_NOT_YET = {False: ("·", "dim"), True: ("◌ submitted", "dim")}
 
 _SYSTEM = {
     "waiting": ("◌", "waiting", "dim"),
@@ -48,12 +50,16 @@ _FINISHED = {
 }
 _STATE = {
     "received": ("◌", "cyan"),
+    "waiting": ("◌", "cyan"),
     "in_progress": ("◔", "yellow"),
+    "triage": ("▲", "bold red"),
     "in_review": ("▲", "bold red"),
-    "closed": ("●", "bold green"),
 }
+_CLOSED = ("●", "bold green")
 _OUTCOME = {"partially_completed": "completed in part"}
-_MARK = {Mark.NOTE: "cyan", Mark.BLOW: "bold red", Mark.MEND: "bold green"}
+_AFTERWARDS = {"restriction_lifting": "being lifted", "restriction_lifted": "lifted"}
+"""What may become of a closed request."""
+_MARK = {Mark.NOTE: "cyan", Mark.BLOW: "bold red", Mark.MEND: "bold green", Mark.USE: "magenta"}
 
 
 class Display:
@@ -104,20 +110,33 @@ class Animated(Display):
 
 
 def picture(scene: Scene, width: int = 110, height: int = 40) -> RenderableType:
-    """The whole scene; from 80 columns and 24 lines on nothing of it is cut off."""
-    room = max(2, min(_MOST_EVENTS, height - _LINES_BESIDE_EVENTS))
+    """The whole scene; from 80 columns and 24 lines on it fits, with the requests first that are under way."""
+    rows = _chosen(scene, height - _FRAME - _FEWEST_EVENTS)
+    room = min(_MOST_EVENTS, height - _FRAME - len(rows))
     events = scene.events[-room:]
     lines = [event_line(event) for event in events] + [Text()] * (room - len(events))
     return Panel(
-        Group(_strip(scene), Padding(_matrix(scene, width >= _WIDE), (1, 0)), *lines),
+        Group(_strip(scene), Padding(_matrix(scene, rows, width >= _WIDE), (1, 0)), *lines),
         title="[bold]Habeas[/] demo, the people in it are invented",
         title_align="left",
-        subtitle=f"{scene.clock():.1f} s",
+        subtitle=f"{_tally(scene)}{scene.clock():.1f} s",
         subtitle_align="right",
         border_style="blue",
         box=box.ROUNDED,
         padding=(0, 1),
+        width=width,
     )
+
+
+def _chosen(scene: Scene, room: int) -> list[Row]:
+    """All requests in their order where there is room; else the most urgent of them."""
+    return scene.rows if len(scene.rows) <= room else scene.by_urgency()[:room]
+
+
+def _tally(scene: Scene) -> str:
+    submitted = sum(row.request_id is not None for row in scene.rows)
+    ended = sum(row.ended is not None for row in scene.rows)
+    return f"{submitted} submitted, {ended} answered, " if submitted else ""
 
 
 def event_line(event: Event) -> Text:
@@ -133,7 +152,9 @@ def status_line(seconds: float, row: Row, status: StatusChanged) -> Text:
     """A request's new state in one line."""
     systems = ", ".join(f"{each.system} {_system(each)[1]}" for each in status.systems)
     outcome = f": {_words(status.outcome)}" if status.outcome else ""
-    line = f"  {row.title} {status.reference} {_words(status.state)}{outcome}{f' ({systems})' if systems else ''}"
+    reason = f", {_words(status.reason.code)}" if status.reason else ""
+    said = f"{_words(status.state)}{outcome}{reason}"
+    line = f"  {row.title} {status.reference} {said}{f' ({systems})' if systems else ''}"
     return _line(seconds, line)
 
 
@@ -156,36 +177,47 @@ def _process(name: str, state: State | None) -> Text:
     return Text.assemble((f"{symbol} {name}", style), (f" {word}" if state not in (None, State.READY) else "", style))
 
 
-def _matrix(scene: Scene, wide: bool) -> Table:
+def _matrix(scene: Scene, rows: Sequence[Row], wide: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, expand=True, show_edge=False)
-    table.add_column("request", ratio=17, min_width=17)
-    table.add_column("state", ratio=17, min_width=17)
+    # Only the first two that are in any picture grow: the others' words have a longest one.
+    table.add_column("request", ratio=15, no_wrap=True)
+    if wide:
+        table.add_column("reference", width=12, no_wrap=True)
+    table.add_column("state", ratio=19, no_wrap=True)
     for name in SYSTEMS:
         state = scene.processes.get(name)
         symbol, word, style = _ABSENT if state is None else _PROCESS[state]
-        table.add_column(Text.assemble((name, "bold"), "\n", (f"{symbol} {word}", style)), ratio=10, min_width=9)
+        header = Text.assemble((name, "bold"), "\n", (f"{symbol} {word}", style))
+        table.add_column(header, width=9, no_wrap=True)
     if wide:
-        table.add_column("due", ratio=10, min_width=10)
-    for row in scene.rows:
+        table.add_column("due", width=10, no_wrap=True)
+    for row in rows:
         table.add_row(*_cells(row, wide))
     return table
 
 
 def _cells(row: Row, wide: bool) -> list[Text]:
-    status = row.status
-    title = Text.assemble((row.title, "bold"), "\n", (status.reference if status else "", "dim"))
+    title, status = Text(row.title, "bold"), row.status
     if status is None:
-        return [title, Text(f"✖ rejected\n{row.refusal}", "bold red") if row.refusal else Text("·", "dim")]
-    symbol, style = _STATE.get(str(status.state), ("?", "yellow"))
-    due = Text(status.due.on.isoformat() if status.due else "")
-    second = Text(_outcome(status), "green") if status.outcome or wide else Text(f"due {due}" if due else "", "dim")
-    state = Text.assemble((f"{symbol} {_words(status.state)}", style), "\n", second)
+        state = Text(f"✖ rejected {row.refusal}", "bold red") if row.refusal else Text(*_NOT_YET[bool(row.request_id)])
+        return [title, *([Text()] if wide else []), state]
     by_name = {each.system: each for each in status.systems}
     systems = [_cell(by_name[name]) if name in by_name else Text() for name in SYSTEMS]
-    return [title, state, *systems, *([due] if wide else [])]
+    if not wide:
+        return [title, _state(status), *systems]
+    due = Text(status.due.on.isoformat() if status.due else "")
+    return [title, Text(status.reference, "dim"), _state(status), *systems, due]
+
+
+def _state(status: StatusChanged) -> Text:
+    """Of what is closed, how it ended."""
+    symbol, style = _CLOSED if status.outcome else _STATE.get(str(status.state), ("?", "yellow"))
+    return Text(f"{symbol} {_outcome(status) or _words(status.state)}", style)
 
 
 def _outcome(status: StatusChanged) -> str:
+    if status.reason is not None and status.reason.code in _AFTERWARDS:
+        return _AFTERWARDS[status.reason.code]
     return _OUTCOME.get(str(status.outcome), _words(status.outcome)) if status.outcome else ""
 
 

@@ -35,6 +35,9 @@ class Mail:
     subject: str
     link: str | None = field(repr=False)
     """To the person's copy."""
+    to: str = field(repr=False)
+    text: str = field(repr=False)
+    """The plain part, with its lines unwrapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +56,16 @@ def read_mails(folder: Path) -> Sequence[Mail]:
 def _read(path: Path) -> Mail:
     message = message_from_bytes(path.read_bytes(), policy=default)
     body = message.get_body(("plain",))
-    link = _LINK.search(body.get_content()) if body else None
+    text = body.get_content() if body else ""
+    link = _LINK.search(text)
     return Mail(
         path=path,
         request_id=identifier(str(message["X-Habeas-Request"])),
         notice=str(message["X-Habeas-Notice"]),
         subject=str(message["Subject"]),
         link=link.group() if link else None,
+        to=str(message["To"]),
+        text=" ".join(text.split()),
     )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,9 +15,11 @@ from habeas.contracts.dead_letter import DeadLetter
 from habeas.contracts.result import SummaryItem
 from habeas.contracts.status import StatusChanged
 from operations.demo import scenario
-from operations.demo.checks import Check, Observed, record_counts
+from operations.demo.checks import Check, Observed
+from operations.demo.copies import record_counts
 from operations.demo.mailbox import Copy, Mail
-from operations.demo.scenario import ASKS, LATER, Ask
+from operations.demo.scenario import ASKS, LATER, Ask, Moment
+from operations.demo.stage import shortest
 from operations.programs import SYSTEMS
 
 Summaries = Mapping[tuple[str, str], Sequence[SummaryItem]]
@@ -43,23 +44,32 @@ class Results:
 def tell(console: Console, results: Results, root: Path) -> None:
     """Print everything but the checks."""
     console.print("\nThe people below are invented: sample data of a company that does not exist.", style="italic")
-    _headed(console, "What came of each request", _outcomes(results))
+    outcomes(console, results)
     _headed(console, "What each system says it did", _deeds(results))
-    _headed(console, f"The mails, in {_relative(root / 'mail')}/", _mails(results))
+    _headed(console, f"The mails, in {shortest(root / 'mail')}/", _mails(results))
     for key, copy in results.copies.items():
-        title = f"The copy for “{scenario.BY_KEY[key].title}”, {_relative(copy.path)}"
+        title = f"The copy for “{scenario.BY_KEY[key].title}”, {shortest(copy.path)}"
         _headed(console, title, _files(copy))
         if key == LATER:
             console.print(_left(copy))
     _headed(console, "What became of the malformed submission", _refusal(results))
 
 
-def verdict(console: Console, results: Results, checks: Sequence[Check], root: Path) -> int:
-    """Print the failed checks, if any, and the closing line. Returns the exit code."""
+def outcomes(console: Console, results: Results) -> None:
+    """Print what the requests came to."""
+    _headed(console, "What came of each request", _outcomes(results))
+    _headed(console, "What the systems' own work could use, and could not", _uses(results))
+
+
+def verdict(console: Console, results: Results, checks: Sequence[Check], look: Callable[[str], str]) -> int:
+    """Print the failed checks, if any, and the closing line. Returns the exit code.
+
+    `look` says how to get to a place in the stack's folder.
+    """
     failed = [check for check in checks if not check.passed]
     for check in failed:
         console.print(Text.assemble(("✖ failed: ", "bold red"), check.what, ". Found: ", check.found))
-        console.print(f"  Look in {', '.join(_relative(root / place) for place in check.look.split(', '))}")
+        console.print(f"  Look in {', '.join(map(look, check.look.split(', ')))}")
     passed = f"{len(checks) - len(failed)} of {len(checks)} checks passed"
     console.print(f"{'✖' if failed else '✔'} {passed}", style="bold red" if failed else "bold green")
     parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in results.seconds.items())
@@ -95,10 +105,24 @@ def _outcomes(results: Results) -> Table:
     return table
 
 
+def _uses(results: Results) -> Table:
+    table = _table("request", "use", "system", *Moment)
+    for ask in ASKS:
+        title = ask.title
+        for work in dict.fromkeys(work for uses in ask.uses.values() for work in uses):
+            came = [results.observed.uses.get((ask.key, moment, work), "") for moment in Moment]
+            table.add_row(title, work, work.system, *map(_came, came))
+            title = ""
+    return table
+
+
+def _came(word: str) -> Text:
+    return Text(_words(word), "green" if word == scenario.DONE else "magenta")
+
+
 def _ends(status: StatusChanged) -> str:
-    asked = sum(each.state == "finished" for each in status.systems)
-    rest = [each.system for each in status.systems if each.state != "finished"]
-    return f"{asked} answered" + (f", not asked: {', '.join(rest)}" if rest else "")
+    finished = sum(each.state == "finished" for each in status.systems)
+    return f"{finished} of {len(status.systems)} answered" if status.systems else "none asked"
 
 
 def _deeds(results: Results) -> Table:
@@ -160,12 +184,6 @@ def _refusal(results: Results) -> Table:
     rejected = results.observed.rejected
     table.add_row("the portal got", "nothing" if rejected is None else f"submission.rejected: {', '.join(rejected)}")
     return table
-
-
-def _relative(path: Path) -> str:
-    """As short as it can be typed from here."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
 
 
 def _words(code: str) -> str:

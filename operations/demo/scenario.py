@@ -1,25 +1,60 @@
-"""What the demo asks for, and what has to come of it. Everybody in it is invented.
-
-The people are chosen from the sample for what they have: a conversation with support that a colleague joined and that
-became a product note, several invoices, consent to marketing messages, a fraud signal, a contract that has ended.
-"""
+"""What the demo asks for, and what has to come of each ask. Data alone: `stories.py` plays it, `checks.py` compares."""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from habeas.contracts.vocabulary import RequestOutcome, Right, SystemState, TaskOutcome
+from habeas.portal import Correction, Details
+from operations.demo import people
 from systems import sample
-from systems.billing.store import keep_until
 
 PORTAL = "web"
-STRANGER = "nobody.knows@example.org"
 
-ACCESS, ERASURE, UNKNOWN, MALFORMED, LATER = "access", "erasure", "unknown", "malformed", "later"
+ACCESS, ERASURE, LATER = "access", "erasure", "later"
+PORTABILITY, RECTIFICATION, RESTRICTION = "portability", "rectification", "restriction"
+OBJECTION, CONSENT = "objection", "consent"
+FIRST, THEN = "first", "then"
+VISITOR, CHILD, UNKNOWN, ELSEWHERE = "visitor", "child", "unknown", "elsewhere"
+WITHDRAWN, MALFORMED = "withdrawn", "malformed"
 
-ALL_ASKED = dict.fromkeys(("billing", "support", "analytics", "payments"), TaskOutcome.COMPLETED)
+
+class Work(StrEnum):
+    """What the systems themselves use people's data for."""
+
+    INVOICE = "invoice"
+    REPLY = "reply"
+    REPORT = "page report"
+    MARKETING = "marketing mail"
+    CHARGE = "charge"
+
+    @property
+    def system(self) -> str:
+        return _SYSTEM[self]
+
+
+_SYSTEM = {
+    Work.INVOICE: "billing",
+    Work.REPLY: "support",
+    Work.REPORT: "analytics",
+    Work.MARKETING: "analytics",
+    Work.CHARGE: "payments",
+}
+
+
+class Moment(StrEnum):
+    """When the systems try to use the data."""
+
+    BEFORE = "before"
+    AFTER = "after"
+    LIFTED = "lifted"
+
+
+DONE = "done"
+Uses = Mapping[Moment, Mapping[Work, str]]
+"""What comes of each use: done, or the reason why not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,57 +63,191 @@ class Ask:
 
     key: str
     title: str
-    """At most 17 characters: a column's width."""
+    """At most 15 characters: a column's width."""
     right: Right
     outcome: RequestOutcome
     systems: Mapping[str, str]
     """How each system ends: the task's outcome, or `excluded`."""
-    person: sample.Person | None = field(default=None, repr=False)
-    """None: nobody in the sample."""
-
-    @property
-    def email(self) -> str:
-        return self.person.email if self.person else STRANGER
+    who: sample.Person | sample.Visitor | str = field(repr=False)
+    """An address alone is nobody's in the sample."""
+    proven: bool = True
+    """Whether the portal has seen that the identity is theirs."""
+    reporter: str | None = field(default=None, repr=False)
+    """The address of a bystander, who asks in their stead."""
+    details: Details = field(default=Details(), repr=False)
+    uses: Uses = field(default_factory=dict)
+    passes: tuple[str, ...] = ()
+    """States that it must have been in on the way, each with its reason."""
+    mails: tuple[str, ...] | None = None
+    """The notices sent, each exactly once; None: received, and how it ended."""
 
     @property
     def name(self) -> str:
-        return self.person.name if self.person else "Somebody Else"
+        match self.who:
+            case sample.Person():
+                return self.who.name
+            case sample.Visitor():
+                return "a visitor, by cookie"
+        return "somebody else"
 
     @property
-    def notices(self) -> tuple[str, str]:
-        """The mails that the person gets, each exactly once."""
-        return "acknowledged", self.outcome.value
+    def identity(self) -> tuple[str, str]:
+        """Type and value."""
+        match self.who:
+            case sample.Person():
+                return "email", self.who.email
+            case sample.Visitor():
+                return "visitor_id", self.who.visitor_id
+        return "email", self.who
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        return self.mails if self.mails is not None else ("acknowledged", self.outcome.value)
+
+    def identifier(self, work: Work) -> str:
+        """By which the system that does `work` knows the person."""
+        if isinstance(self.who, sample.Person):
+            match work:
+                case Work.INVOICE | Work.REPORT:
+                    return self.who.account_id
+                case Work.CHARGE:
+                    return self.who.payment_customer_id
+        return self.identity[1]
 
 
-READER, LEAVER = sample.person(94), sample.person(934)
+def _ends(**given: str) -> Mapping[str, str]:
+    """How the four systems end; those not named are not asked. Billing may be asked for identifiers alone."""
+    names = ("billing", "support", "analytics", "payments")
+    return {name: given.get(name, SystemState.EXCLUDED) for name in names}
+
+
+_ALL = dict.fromkeys(("billing", "support", "analytics", "payments"), str(TaskOutcome.COMPLETED))
+_OK, _NOTHING = str(TaskOutcome.COMPLETED), str(TaskOutcome.NOTHING_HELD)
+_FORGOTTEN: Uses = {
+    Moment.BEFORE: {Work.REPLY: DONE, Work.REPORT: DONE},
+    Moment.AFTER: {Work.REPLY: "not_held", Work.REPORT: "not_held"},
+}
+_EVERY_USE = (Work.INVOICE, Work.REPLY, Work.REPORT, Work.CHARGE)
 
 ASKS: tuple[Ask, ...] = (
-    Ask(ACCESS, "access", Right.ACCESS, RequestOutcome.PARTIALLY_COMPLETED, ALL_ASKED, READER),
-    Ask(ERASURE, "erasure", Right.ERASURE, RequestOutcome.PARTIALLY_COMPLETED, ALL_ASKED, LEAVER),
+    Ask(ACCESS, "access", Right.ACCESS, RequestOutcome.PARTIALLY_COMPLETED, _ALL, people.READER),
+    Ask(ERASURE, "erasure", Right.ERASURE, RequestOutcome.PARTIALLY_COMPLETED, _ALL, people.LEAVER, uses=_FORGOTTEN),
     Ask(
-        UNKNOWN,
-        "stranger's access",
-        Right.ACCESS,
-        RequestOutcome.NOTHING_HELD,
-        {
-            "billing": TaskOutcome.NOTHING_HELD,
-            "support": TaskOutcome.NOTHING_HELD,
-            "analytics": SystemState.EXCLUDED,
-            "payments": SystemState.EXCLUDED,
+        THEN,
+        "letter: erasure",
+        Right.ERASURE,
+        RequestOutcome.PARTIALLY_COMPLETED,
+        _ALL,
+        people.BOTH,
+        uses=_FORGOTTEN,
+        passes=("waiting: comes_after_another",),
+    ),
+    Ask(FIRST, "letter: copy", Right.ACCESS, RequestOutcome.COMPLETED, _ALL, people.BOTH),
+    Ask(
+        PORTABILITY,
+        "portability",
+        Right.PORTABILITY,
+        RequestOutcome.COMPLETED,
+        _ends(billing=_OK, support=_OK, analytics=_OK),
+        people.MOVER,
+    ),
+    Ask(
+        RECTIFICATION,
+        "rectification",
+        Right.RECTIFICATION,
+        RequestOutcome.COMPLETED,
+        _ends(billing=_OK),
+        people.RENAMED,
+        details=Details(corrections=(Correction(category="account", field="name", value=people.NEW_NAME),)),
+    ),
+    Ask(
+        RESTRICTION,
+        "restriction",
+        Right.RESTRICTION,
+        RequestOutcome.COMPLETED,
+        _ALL,
+        people.DISPUTED,
+        uses={
+            Moment.BEFORE: dict.fromkeys(_EVERY_USE, DONE),
+            Moment.AFTER: dict.fromkeys(_EVERY_USE, "restricted"),
+            Moment.LIFTED: dict.fromkeys(_EVERY_USE, DONE),
+        },
+        passes=("closed: restriction_lifted",),
+        mails=("acknowledged", "completed", "restriction_lifting"),
+    ),
+    Ask(
+        OBJECTION,
+        "objection",
+        Right.OBJECTION,
+        RequestOutcome.COMPLETED,
+        _ends(billing=_OK, analytics=_OK),
+        people.OBJECTOR,
+        details=Details(purposes=("marketing_messages",)),
+        uses={
+            Moment.BEFORE: {Work.MARKETING: DONE, Work.REPORT: DONE},
+            Moment.AFTER: {Work.MARKETING: "objected", Work.REPORT: DONE},
         },
     ),
     Ask(
+        CONSENT,
+        "consent ended",
+        Right.CONSENT_WITHDRAWAL,
+        RequestOutcome.COMPLETED,
+        _ends(billing=_OK, analytics=_OK),
+        people.TIRED,
+        uses={Moment.BEFORE: {Work.MARKETING: DONE}, Moment.AFTER: {Work.MARKETING: "suppressed"}},
+    ),
+    Ask(
+        VISITOR,
+        "visitor",
+        Right.OBJECTION,
+        RequestOutcome.COMPLETED,
+        _ends(analytics=_OK),
+        people.VISITOR,
+        uses={Moment.BEFORE: {Work.REPORT: DONE}, Moment.AFTER: {Work.REPORT: "objected"}},
+        passes=("in_review: objection_to_weigh",),
+        mails=("dpo_review",),
+    ),
+    Ask(
+        CHILD,
+        "child reported",
+        Right.ERASURE,
+        RequestOutcome.PARTIALLY_COMPLETED,
+        _ALL,
+        people.CHILD,
+        proven=False,
+        reporter=people.REPORTER,
+        uses=_FORGOTTEN,
+        passes=("triage: child_reported",),
+        mails=("acknowledged", "dpo_triage", "completed"),
+    ),
+    Ask(
+        UNKNOWN,
+        "stranger",
+        Right.ACCESS,
+        RequestOutcome.NOTHING_HELD,
+        _ends(billing=_NOTHING, support=_NOTHING),
+        people.STRANGER,
+    ),
+    Ask(
+        ELSEWHERE,
+        "another's data",
+        Right.ACCESS,
+        RequestOutcome.NOT_CONTROLLER,
+        {},
+        people.ELSEWHERE,
+        proven=False,
+        details=Details(categories=("own_installation",)),
+        mails=("not_controller",),
+    ),
+    Ask(WITHDRAWN, "taken back", Right.ACCESS, RequestOutcome.WITHDRAWN, {}, people.UNDECIDED),
+    Ask(
         LATER,
-        "access afterwards",
+        "access again",
         Right.ACCESS,
         RequestOutcome.COMPLETED,
-        {
-            "billing": TaskOutcome.COMPLETED,
-            "support": TaskOutcome.NOTHING_HELD,
-            "analytics": TaskOutcome.COMPLETED,
-            "payments": SystemState.EXCLUDED,
-        },
-        LEAVER,
+        _ends(billing=_OK, support=_NOTHING, analytics=_OK),
+        people.LEAVER,
     ),
 )
 BY_KEY: Mapping[str, Ask] = {ask.key: ask for ask in ASKS}
@@ -87,55 +256,7 @@ MALFORMED_TITLE = "malformed"
 MALFORMED_VALUE = b'{"request_id": "here the portal'
 MALFORMED_REASON = "not_json"
 
-LAWFULLY_KEPT = frozenset({"invoices", "marketing_preference"})
-"""The categories that an access after the erasure may still show: what tax law keeps, and the proof of consent."""
-
-
-def held(person: sample.Person) -> Mapping[str, tuple[str, ...]]:
-    """Strings that a copy of the person's data must hold, by what they show."""
-    conversations = sample.conversations(person.number)
-    return {
-        "account": (person.account_id, person.email, person.address.street, person.organisation),
-        "invoices": tuple(invoice.number for invoice in person.invoices),
-        "support conversations": tuple(_own_words(person, conversations)),
-        "product notes": tuple(each.product_note for each in conversations if each.product_note),
-        "visits": tuple(sorted({visit.ip for visit in person.visits})),
-        "payment customer": (person.payment_customer_id, person.card[1]),
-        "charges": tuple(charge.id for charge in person.charges),
-        "fraud signals": (person.fraud_signal,) if person.fraud_signal else (),
-    }
-
-
-def of_others(person: sample.Person) -> tuple[str, ...]:
-    """Strings that a copy must not hold: what others wrote into the person's conversations, and their names."""
-    found = []
-    for conversation in sample.conversations(person.number):
-        for message in conversation.messages:
-            if message.email not in (None, person.email):
-                found += [message.author, message.body, str(message.email)]
-    return tuple(found)
-
-
-def kept(person: sample.Person, today: dt.date) -> tuple[str, ...]:
-    """Strings that a copy after the erasure still holds: the invoices that tax law wants kept, and whose they are."""
-    invoices = (invoice.number for invoice in person.invoices if keep_until(invoice.issued_on) >= today)
-    return (person.account_id, *invoices)
-
-
-def gone(person: sample.Person) -> Mapping[str, tuple[str, ...]]:
-    """Strings that a copy after the erasure must not hold, by what they would show."""
-    before = held(person)
-    return {
-        "address": (person.email,),
-        "notes on invoices": tuple({invoice.note for invoice in person.invoices}),
-        **{name: before[name] for name in before if name not in ("account", "invoices")},
-    }
-
-
-def _own_words(person: sample.Person, conversations: tuple[sample.Conversation, ...]) -> list[str]:
-    return [
-        message.body
-        for conversation in conversations
-        for message in conversation.messages
-        if message.email == person.email
-    ]
+RECTIFIED_NOTICE = "completed"
+"""The mail that must name `people.RECIPIENT`."""
+COPIES = (ACCESS, FIRST, PORTABILITY, LATER)
+"""Those that end with a copy, fetched by the link in the mail."""

@@ -24,6 +24,8 @@ class Mark(Enum):
     """Something was taken away."""
     MEND = "✔"
     """It is back."""
+    USE = "▸"
+    """A system tries to use somebody's data, and may or may not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Row:
     status: StatusChanged | None = None
     refusal: str | None = None
     """The code of the error for which it was refused."""
+    ended: float | None = None
+    """When it was closed or refused, in seconds since the start of the demo."""
 
 
 @dataclass(slots=True)
@@ -57,10 +61,21 @@ class Scene:
     def row(self, key: str) -> Row:
         return next(row for row in self.rows if row.key == key)
 
+    def by_urgency(self) -> list[Row]:
+        """Those under way first, in their order; then what has ended, the latest first; then what is to come."""
+
+        def rank(row: Row) -> tuple[int, float]:
+            if row.ended is not None:
+                return 1, -row.ended
+            return (0 if row.request_id else 2), 0.0
+
+        return sorted(self.rows, key=rank)
+
     def refuse(self, refusal: SubmissionRejected) -> Row:
         """Note that the submission that makes no request was refused."""
         row = self.row(MALFORMED)
         row.refusal = ", ".join(str(error.code) for error in refusal.errors)
+        row.ended = self.clock()
         return row
 
     def take(self, changed: StatusChanged) -> Row | None:
@@ -68,6 +83,8 @@ class Scene:
         for row in self.rows:
             if row.request_id == changed.request_id:
                 row.status = changed
+                if changed.state == "closed" and row.ended is None:
+                    row.ended = self.clock()
                 return row
         return None
 

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 from rich.console import Console
 from seen import status
 
-from habeas.contracts.status import SubmissionRejected, SystemStatus
+from habeas.contracts.status import StatusReason, SubmissionRejected, SystemStatus
 from operations.demo.display import Plain, picture
-from operations.demo.scenario import ACCESS, ASKS, BY_KEY, ERASURE, MALFORMED, MALFORMED_TITLE, UNKNOWN
+from operations.demo.scenario import (
+    ACCESS,
+    ASKS,
+    BY_KEY,
+    CHILD,
+    ERASURE,
+    LATER,
+    MALFORMED,
+    MALFORMED_TITLE,
+    RESTRICTION,
+    UNKNOWN,
+    WITHDRAWN,
+)
 from operations.demo.scene import INFRASTRUCTURE, SERVICES, SYSTEMS, Mark, Row, Scene, State
 
 REFUSAL = SubmissionRejected.model_validate_json(
@@ -20,7 +34,8 @@ REFUSAL = SubmissionRejected.model_validate_json(
 def scene() -> Scene:
     """In the middle of things, with the longest words everywhere."""
     rows = [Row(ask.key, ask.title, request_id=status(ask).request_id) for ask in ASKS]
-    rows.insert(-1, Row(MALFORMED, MALFORMED_TITLE))
+    rows[-1].request_id = None
+    rows.insert(-1, Row(MALFORMED, MALFORMED_TITLE, request_id=UUID(int=1)))
     made = Scene(lambda: 12.3, rows)
     made.processes = dict.fromkeys((*INFRASTRUCTURE, *SERVICES, *SYSTEMS), State.STOPPED)
     made.processes["billing"] = State.READY
@@ -31,8 +46,10 @@ def scene() -> Scene:
         SystemStatus(system="payments", state="waiting"),
     )
     made.take(status(BY_KEY[ACCESS], state="in_progress", outcome=None, systems=waiting))
+    made.take(status(BY_KEY[CHILD], state="triage", outcome=None))
     made.take(status(BY_KEY[ERASURE]))
     made.take(status(BY_KEY[UNKNOWN]))
+    made.take(status(BY_KEY[RESTRICTION], reason=StatusReason(code="restriction_lifted")))
     made.refuse(REFUSAL)
     for number in range(30):
         made.happened(f"event {number} " + "and so on " * 20, Mark.BLOW)
@@ -46,20 +63,48 @@ def drawn(width: int, height: int) -> list[str]:
     return capture.get().splitlines()
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (98, 30), (110, 40), (200, 60)])
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (80, 40), (104, 30), (110, 40), (200, 60)])
 def test_the_picture_fits_and_says_everything_in_words(width: int, height: int) -> None:
     lines = drawn(width, height)
     assert len(lines) < height
     assert {len(line) for line in lines} == {width}
     text = "\n".join(lines)
-    for word in ("in progress", "closed", "completed in part", "nothing held", "rejected", "not_json"):
-        assert word in text
-    for word in ("done", "working", "asked", "waiting", "unasked", "2026-12-23", "HB-ZT60-EDET"):
+    assert "…" not in "\n".join(line for line in lines if "event" not in line)
+    for word in ("in progress", "triage", "submitted", "done", "working", "asked", "waiting"):
         assert word in text
     assert "■ stopped" in text
     assert "■ collector stopped" in text
     assert "● ready" in text
     assert "✖ event 29" in text
+    assert "15 submitted, 4 answered, 12.3 s" in text
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 40), (110, 40)])
+def test_with_room_for_all_they_stand_in_their_order(width: int, height: int) -> None:
+    text = "\n".join(drawn(width, height))
+    for word in ("● completed in part", "● nothing held", "● lifted", "✖ rejected not_json", "– unasked"):
+        assert word in text
+    places = [text.index(f"│ {row.title} ") for row in scene().rows]
+    assert places == sorted(places)
+    assert ("2026-12-23" in text) == ("HB-ZT60-EDET" in text) == (width > 100)
+
+
+def test_with_less_room_those_under_way_come_first_and_what_is_to_come_last() -> None:
+    in_order = [row.key for row in scene().by_urgency()]
+    assert in_order[0] == ACCESS
+    assert in_order[-1] == LATER
+    assert set(in_order[-5:-1]) == {ERASURE, UNKNOWN, RESTRICTION, MALFORMED}
+    text = "\n".join(drawn(80, 24))
+    assert "child reported" in text
+    assert "access again" not in text
+
+
+def test_of_what_has_ended_the_latest_comes_first() -> None:
+    made = scene()
+    made.clock = lambda: 20.0
+    made.take(status(BY_KEY[WITHDRAWN]))
+    ended = [row.key for row in made.by_urgency() if row.ended is not None]
+    assert ended[0] == WITHDRAWN
 
 
 def test_a_plain_line_for_each_change() -> None:
@@ -67,11 +112,14 @@ def test_a_plain_line_for_each_change() -> None:
     plain = Plain(console, scene())
     with console.capture() as capture:
         plain.changed(status(BY_KEY[UNKNOWN]))
+        plain.changed(status(BY_KEY[CHILD], state="triage", outcome=None, reason=StatusReason(code="child_reported")))
         plain.refused(REFUSAL)
         plain.happened("killed collector with SIGKILL (pid 1)", Mark.BLOW)
     assert capture.get().splitlines() == [
-        "  12.3 s   stranger's access HB-ZT60-EDET closed: nothing held "
+        "  12.3 s   stranger HB-ZT60-EDET closed: nothing held "
         "(billing nothing, support nothing, analytics unasked, payments unasked)",
+        "  12.3 s   child reported HB-ZT60-EDET triage, child reported "
+        "(billing done, support done, analytics done, payments done)",
         "  12.3 s   malformed: rejected, not_json",
         "  12.3 s ✖ killed collector with SIGKILL (pid 1)",
     ]

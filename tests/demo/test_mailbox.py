@@ -17,6 +17,7 @@ MAIL = """\
 X-Habeas-Request: 5b9c5f3e-7c3f-4a5e-8a51-0b8a3a0b0c0d
 X-Habeas-Notice: completed
 Subject: Your request is complete
+To: somebody@example.org
 Content-Type: text/plain; charset=utf-8
 
 Get your copy:
@@ -33,6 +34,9 @@ def test_a_mail_is_read(tmp_path: Path) -> None:
     assert (first.request_id, first.link) == (None, None)
     assert str(second.request_id) == "5b9c5f3e-7c3f-4a5e-8a51-0b8a3a0b0c0d"
     assert (second.notice, second.subject) == ("completed", "Your request is complete")
+    assert second.to == "somebody@example.org"
+    assert second.text.endswith("/answers/abc_DEF-1 The link works until tomorrow.")
+    assert "somebody" not in repr(second)
     assert second.link == "http://127.0.0.1:1/answers/abc_DEF-1"
 
 
