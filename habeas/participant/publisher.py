@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
+from habeas.closing import stopped
 from habeas.contracts.cloudevents import CloudEvent, encode
 from habeas.contracts.dead_letter import DeadLetter
 from habeas.contracts.topics import DEAD_LETTER_LIMIT, MESSAGE_LIMIT
@@ -16,7 +16,6 @@ from habeas.participant.errors import PublishError
 from habeas.participant.tuning import Tuning
 
 _log = structlog.get_logger("habeas.participant")
-_CLOSING = 5.0  # seconds for a producer that is given up
 
 
 class Publisher:
@@ -39,15 +38,14 @@ class Publisher:
         try:
             await producer.start()
         except BaseException:
-            await producer.stop()
+            await stopped(producer)
             raise
         self._producer = producer
 
     async def stop(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            with suppress(KafkaError, TimeoutError):
-                await asyncio.wait_for(producer.stop(), _CLOSING)
+            await stopped(producer)
 
     async def publish(self, messages: Sequence[tuple[str, CloudEvent]]) -> None:
         """Returns when Kafka has confirmed all. Raises `PublishError` when it does not within the tries."""

@@ -14,9 +14,10 @@ from aiokafka.errors import (
     KafkaError,
 )
 
+from habeas.closing import stopped
 from habeas.contracts.topics import MESSAGE_LIMIT, status
 from habeas.portal.board import Board
-from habeas.portal.connecting import AUTHORIZATION, started, stopped
+from habeas.portal.connecting import AUTHORIZATION, started
 from habeas.portal.errors import ClosedError, DeniedError, PortalError
 from habeas.portal.news import News, read_news
 

@@ -8,9 +8,10 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from habeas.closing import stopped
 from habeas.contracts.cloudevents import CloudEvent, encode
 from habeas.contracts.topics import MESSAGE_LIMIT, submissions
-from habeas.portal.connecting import AUTHORIZATION, FIRST_PAUSE, LONGEST_PAUSE, started, stopped
+from habeas.portal.connecting import AUTHORIZATION, FIRST_PAUSE, LONGEST_PAUSE, started
 from habeas.portal.errors import ClosedError, DeniedError, NotConfirmedError, PortalError
 
 _log = structlog.get_logger("habeas.portal")

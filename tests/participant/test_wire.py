@@ -8,13 +8,20 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.protocol.produce import ProduceRequest
 from stand import Stand
 
+from habeas import closing
+from habeas.contracts import topics
 from habeas.contracts.sealing import JsonWebKey, Keyring, new_key
-from habeas.participant.errors import TaskStoppedError
+from habeas.participant.errors import PublishError, TaskStoppedError
+from habeas.participant.publisher import Publisher
+from tests.participant.office import kafka_settings
 from tests.participant.tasks import task_for
 from tests.participant.test_same_answer import raises
 from tests.participant.toys import QUICK, Toy, cancellation, sqlite_kit
@@ -134,6 +141,30 @@ async def test_health_and_metrics(wire: Wire, tmp_path: Path) -> None:
             metrics = (await http.get("/metrics")).text
     assert f'habeas_participant_ready{{system="{wire.name}"}} 1' in metrics
     assert "# TYPE habeas_participant_tasks_total counter" in metrics
+
+
+async def test_a_kafka_that_falls_silent_leaves_nothing_running(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    send = AIOKafkaConnection.send
+
+    def silent(self: AIOKafkaConnection, request: Any, *arguments: Any, **named: Any) -> Any:
+        if isinstance(request, ProduceRequest):
+            return asyncio.get_running_loop().create_future()
+        return send(self, request, *arguments, **named)
+
+    monkeypatch.setattr(closing, "CLOSING", 0.3)
+    message = (topics.tasks(wire.name), wire.office.event(wire.office.assigned("access", ADA)))
+    before = asyncio.all_tasks()
+    publisher = Publisher(kafka_settings(wire.operators).client_options(), replace(QUICK, send_timeout=0.3))
+    await publisher.start()
+    await publisher.publish([message])
+    monkeypatch.setattr(AIOKafkaConnection, "send", silent)
+    with pytest.raises(PublishError, match="TimeoutError"):
+        await publisher.publish([message])
+    monkeypatch.setattr(AIOKafkaConnection, "send", send)
+    await publisher.publish([message])
+    await publisher.stop()
+    left = {task.get_coro().__qualname__ for task in asyncio.all_tasks() - before}  # type: ignore[union-attr]
+    assert {name for name in left if name.startswith(("Sender.", "MessageAccumulator."))} == set()
 
 
 async def test_a_missing_setting_is_named() -> None:

@@ -16,6 +16,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from portal_counter import NOW, Counter, rejection, status
 from stand import Stand
 
+from habeas import closing
 from habeas.contracts import CloudEvent, KeyUnknownError, topics
 from habeas.contracts.canonical import canonical
 from habeas.contracts.catalogue import write
@@ -40,7 +41,6 @@ from habeas.portal import (
     SettingsError,
     SubmissionRejected,
     UnreachableError,
-    connecting,
     proven,
 )
 
@@ -217,7 +217,7 @@ async def test_a_kafka_that_falls_silent_leaves_nothing_running(
             return asyncio.get_running_loop().create_future()
         return send(self, request, *arguments, **named)
 
-    monkeypatch.setattr(connecting, "CLOSING", 0.3)
+    monkeypatch.setattr(closing, "CLOSING", 0.3)
     before = asyncio.all_tasks()
     async with counter.portal(patience=1.0) as portal, within():
         await portal.submit("access", identities=[ADA])
