@@ -55,6 +55,8 @@ class World:
     pending: list[tuple[str, Raw]] = field(default_factory=list)
     statuses: dict[UUID, list[StatusChanged]] = field(default_factory=dict)
     tasks: list[UUID] = field(default_factory=list)
+    holds: list[UUID] = field(default_factory=list)
+    """Tasks to keep everything meanwhile: an erasure waits for the copy of the same person."""
     notices: list[tuple[UUID, str]] = field(default_factory=list)
     letters: list[Any] = field(default_factory=list)
 
@@ -106,9 +108,9 @@ class World:
         self.pending.append(("collector", raw(PROGRESS, event(told))))
 
     def _answer(self, system: str, task: TaskAssigned) -> None:
-        self.tasks.append(task.task_id)
+        (self.holds if task.action == "hold" else self.tasks).append(task.task_id)
         outcome = self.answers[system]
-        did = "disclosed" if task.action == "access" else "deleted"
+        did = {"access": "disclosed", "erase": "deleted", "hold": "retained"}[str(task.action)]
         held = outcome == "completed"
         category = task.scope[0].category
         shown = Record(id="1", category=category, origin="provided", data={"name": "Ana"})
@@ -203,6 +205,7 @@ async def test_many_requests_in_any_order(
         given = told[-1].answer is not None
         assert given == (told[-1].right == "access" and outcome != "nothing_held")
     assert len(set(world.tasks)) == len(world.tasks) == asked * len(records)
+    assert len(set(world.holds)) == len(world.holds) <= 2 * len(records) // 2
     assert sorted(world.notices) == sorted(
         (request_id, notice) for request_id in world.statuses for notice in ("acknowledged", outcome)
     )

@@ -142,7 +142,8 @@ async def test_an_answer_s_link_is_mailed_even_so(web: Portal, stand: Stand) -> 
     [
         ("levitation", {}, "right_not_classified"),
         ("unclassified", {}, "right_not_classified"),
-        ("rectification", {}, "right_not_automated"),
+        ("rectification", {}, "corrections_missing"),
+        ("opt_out", {}, "right_not_automated"),
         ("access", {"jurisdiction": "US-CA"}, "regulation_unknown"),
         ("access", {"regulation": "codex-hammurabi"}, "regulation_unknown"),
     ],
