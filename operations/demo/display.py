@@ -59,7 +59,7 @@ _CLOSED = ("●", "bold green")
 _OUTCOME = {"partially_completed": "completed in part"}
 _AFTERWARDS = {"restriction_lifting": "being lifted", "restriction_lifted": "lifted"}
 """What may become of a closed request."""
-_MARK = {Mark.NOTE: "cyan", Mark.BLOW: "bold red", Mark.MEND: "bold green", Mark.USE: "magenta"}
+_MARK = {Mark.ACT: "bold", Mark.NOTE: "cyan", Mark.BLOW: "bold red", Mark.MEND: "bold green", Mark.USE: "magenta"}
 
 
 class Display:

@@ -67,6 +67,10 @@ class Demo:
     """The ce_id of the malformed submission."""
     victim_gone: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def act(self, number: int, title: str) -> None:
+        """Another part of the play begins."""
+        self.display.happened(f"Act {number}: {title}", Mark.ACT)
+
     # What people, operators and systems do
 
     async def submit(
@@ -118,6 +122,11 @@ class Demo:
             for reason in dict.fromkeys(why for _, why in came)
         )
         self.display.happened(f"{_WHEN[moment].format(ask.title)} – {told}", Mark.USE)
+
+    def came_as_expected(self, key: str, moment: Moment) -> bool:
+        """Whether the uses came out so."""
+        uses = BY_KEY[key].uses[moment]
+        return all(self.uses.get((key, moment, work)) == came for work, came in uses.items())
 
     async def ask_the_processor(self, customer: str) -> str | None:
         """The name that the payment processor knows a customer by."""

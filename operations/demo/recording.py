@@ -15,7 +15,7 @@ from operations.demo.display import picture
 from operations.demo.report import Results, outcomes, verdict
 from operations.demo.scene import Scene
 
-WIDTH, HEIGHT = 110, 36
+WIDTH, HEIGHT = 110, 40
 
 THEME = TerminalTheme(
     (250, 250, 248),

@@ -121,8 +121,8 @@ def _came(word: str) -> Text:
 
 
 def _ends(status: StatusChanged) -> str:
-    finished = sum(each.state == "finished" for each in status.systems)
-    return f"{finished} of {len(status.systems)} answered" if status.systems else "none asked"
+    asked = [each for each in status.systems if each.state != "excluded"]
+    return f"{len(asked)} asked, {sum(each.state == 'finished' for each in asked)} answered" if asked else "none asked"
 
 
 def _deeds(results: Results) -> Table:

@@ -29,7 +29,7 @@ from operations.demo.report import Results, tell, verdict
 from operations.demo.scenario import ASKS, BY_KEY, MALFORMED, PORTAL, Ask
 from operations.demo.scene import Mark, Row, Scene
 from operations.demo.stage import staged
-from operations.demo.stories import play
+from operations.demo.stories import PlayedBeforeError, play
 from operations.demo.watch import Board, StalledError, following
 from operations.errors import OperationsError
 from operations.programs import SYSTEMS
@@ -76,6 +76,7 @@ async def run(console: Console, wishes: Wishes) -> int:
     async with AsyncExitStack() as exits:
         with display.showing():
             display.happened(stage.opening)
+            display.happened(f"to come: {len(rows)} submissions, a service killed and a system stopped on the way")
             await exits.enter_async_context(stack)
             shutil.rmtree(stack.root / "answers", ignore_errors=True)  # an earlier run's; the folder is ours by now
             marks.append(monotonic())
@@ -87,6 +88,8 @@ async def run(console: Console, wishes: Wishes) -> int:
                 demo = Demo(stage, portal, display, scene, board, key, high_point=recording.picture)
                 try:
                     await play(demo)
+                except PlayedBeforeError:
+                    raise
                 except (StalledError, OperationsError) as error:
                     demo.troubles.append(str(error))
                 results = await gather(demo, earlier)

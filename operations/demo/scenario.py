@@ -88,7 +88,7 @@ class Ask:
                 return self.who.name
             case sample.Visitor():
                 return "a visitor, by cookie"
-        return "somebody else"
+        return "somebody unknown"
 
     @property
     def identity(self) -> tuple[str, str]:

@@ -19,6 +19,8 @@ __all__ = ["INFRASTRUCTURE", "SERVICES", "SYSTEMS", "Event", "Mark", "Row", "Sce
 class Mark(Enum):
     """What kind of event it is."""
 
+    ACT = "§"
+    """Another act begins."""
     NOTE = "·"
     BLOW = "✖"
     """Something was taken away."""

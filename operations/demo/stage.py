@@ -30,6 +30,8 @@ class Stage:
     """A stack of the demo's own, in the folder `stack.root`."""
 
     stack: Stack | ComposeStack
+    is_fresh = True
+    """Whether nobody has asked for anything on it."""
     opening = "starting a local stack: Kafka, PostgreSQL, mail, the services and the systems"
     _one_by_one: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -54,6 +56,7 @@ class Containers(Stage):
     """The stack that `docker compose up` runs."""
 
     stack: ComposeStack
+    is_fresh = False
     opening = "joining the stack in containers"
 
     async def mails(self) -> Sequence[Mail]:

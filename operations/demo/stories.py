@@ -1,9 +1,9 @@
 """The play: each request is a story of its own, and all are told at once, while parts of the stack are struck.
 
-Act I     what the systems use data for, before anybody has asked for anything; then one of them falls asleep
-Act II    the people ask, and a service is killed in the midst of it
-Act III   all wait for the sleeper, which awakes
-Act IV    what came of it: used again, lifted, asked once more by somebody erased
+Act 1    before anybody asks: what the systems use people's data for
+Act 2    everybody asks, while analytics is stopped
+Act 3    the collector is killed in the midst of it, and more people ask
+Act 4    analytics awakes, everything ends, and what came of it is tried
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from habeas.contracts.command import CommandClassify, CommandLift, CommandWeigh, Verdict
 from habeas.contracts.vocabulary import Right
+from operations.compose.engine import START
 from operations.demo import people
 from operations.demo.play import SLEEPER, VICTIM, Demo
 from operations.demo.scenario import (
@@ -36,11 +37,24 @@ from operations.demo.scenario import (
 )
 from operations.demo.scene import Mark
 from operations.demo.watch import PATIENCE, StalledError
+from operations.errors import UsageError
+
+
+class PlayedBeforeError(UsageError):
+    """The people of the demo have asked for what they want on this stack before."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The demo has been played on this stack before: people whom it is to erase are gone, or have limits set. "
+            f"Begin with an empty one: `docker compose down --volumes`, then `{START}`."
+        )
 
 
 async def play(demo: Demo) -> None:
     """Tell everything; returns when all of it is answered. What came to nothing stands in `demo.troubles`."""
+    demo.act(1, "before anybody asks")
     await before_anybody_asks(demo)
+    demo.act(2, f"everybody asks, with no {SLEEPER} there")
     await demo.stop(SLEEPER)
     await demo.together(
         blows(demo),
@@ -62,10 +76,12 @@ async def play(demo: Demo) -> None:
 
 
 async def before_anybody_asks(demo: Demo) -> None:
-    """The systems go about their work."""
+    """The systems go about their work. Raises PlayedBeforeError."""
     for ask in ASKS:
         if Moment.BEFORE in ask.uses:
             await demo.use(ask.key, Moment.BEFORE)
+            if not demo.stage.is_fresh and not demo.came_as_expected(ask.key, Moment.BEFORE):
+                raise PlayedBeforeError
 
 
 # The blows
@@ -79,6 +95,7 @@ async def blows(demo: Demo) -> None:
             lambda: all(demo.system_state(key, "payments") in ("asked", "working", "finished") for key in struck),
             "payments to be asked",
         )
+        demo.act(3, f"the {VICTIM} dies, and more people ask")
         demo.blows.killed = await demo.kill(VICTIM)
     finally:
         demo.victim_gone.set()  # in any case: others wait for it
@@ -94,7 +111,7 @@ async def blows(demo: Demo) -> None:
     await demo.until(only_the_sleeper_is_missing, f"only {SLEEPER} to be missing")
     demo.blows.waited = only_the_sleeper_is_missing()
     await demo.until(lambda: demo.closed(WITHDRAWN), "the request taken back to close")
-    demo.display.happened(f"all that is missing now is {SLEEPER}: starting it")
+    demo.act(4, f"all that is missing now is {SLEEPER}: it is started")
     await demo.start(SLEEPER)
 
 

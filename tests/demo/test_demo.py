@@ -37,6 +37,7 @@ def test_the_demo_comes_out_as_it_should(tmp_path: Path) -> None:
         text = process.communicate()[0]
     assert process.returncode == 0, text
     for line in (
+        r"§ Act 1: before anybody asks",
         r"✖ stopped analytics",
         r"▸ use before “restriction” – invoice, reply, page report, charge: done",
         r"letter: erasure \S+ waiting, comes after another",

@@ -6,12 +6,20 @@ import os
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
+from habeas.portal import Portal as HabeasPortal
 from operations.cli import build
-from operations.compose.engine import Engine
+from operations.compose.engine import Engine, NoEngineError
 from operations.compose.joined import ComposeStack
+from operations.demo.display import Plain
+from operations.demo.play import Demo
+from operations.demo.portal import Portal
+from operations.demo.scene import Scene
 from operations.demo.stage import Containers, Stage, staged
+from operations.demo.stories import PlayedBeforeError, before_anybody_asks
+from operations.demo.watch import Board
 from operations.errors import OperationsError, UsageError
 from operations.stack import Stack
 
@@ -27,7 +35,7 @@ def stage_in(root: Path, against: str) -> Stage:
 DOCKER = """\
 #!/bin/sh
 printf '%s\\n' "$*" >> "$0.asked"
-case "$*" in *support*) exit 0 ;; esac
+case "$*" in *nobody*) exit 0 ;; esac
 echo '{"what": "invoice", "done": false, "purpose": "billing", "why": "restricted"}'
 """
 
@@ -67,8 +75,8 @@ async def test_a_system_in_a_container_is_asked_there(tmp_path: Path, docker: Pa
 async def test_a_container_that_says_nothing_is_told_without_naming_the_person(tmp_path: Path, docker: Path) -> None:
     stage = Containers(ComposeStack(tmp_path, Engine(tmp_path)))
     with pytest.raises(OperationsError, match="says nothing") as raised:
-        await stage.use("support", "somebody@example.org")
-    assert "somebody" not in str(raised.value)
+        await stage.use("support", "nobody@example.org")
+    assert "nobody" not in str(raised.value)
 
 
 async def test_a_use_leaves_the_environment_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,6 +88,21 @@ async def test_a_use_leaves_the_environment_as_it_was(tmp_path: Path, monkeypatc
     assert (used.done, used.why) == (False, "not_held")
     assert any(folder.iterdir()), "it looked in the system's own folder"
     assert os.environ["HABEAS_DATA_DIR"] == "elsewhere"
+
+
+async def test_a_stack_on_which_it_was_played_before_is_told_so(tmp_path: Path, docker: Path) -> None:
+    stage = Containers(ComposeStack(tmp_path, Engine(tmp_path)))
+    scene = Scene(lambda: 0.0, [])
+    demo = Demo(stage, Portal(HabeasPortal("web")), Plain(Console(quiet=True), scene), scene, Board(), "no key")
+    with pytest.raises(PlayedBeforeError, match="docker compose down --volumes"):
+        await before_anybody_asks(demo)
+
+
+def test_without_an_engine_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = CliRunner().invoke(build(), ["demo", "--against", "compose", "--root", str(tmp_path / "root")])
+    assert isinstance(result.exception, NoEngineError)
+    assert "there is no `docker` on the PATH" in str(result.exception)
 
 
 @pytest.mark.parametrize(
