@@ -365,6 +365,8 @@ async def test_a_store_that_was_away_is_not_held_against_a_cancellation(bench: B
     for _ in range(bench.toy.tuning.deliveries + 2):
         with pytest.raises(Unavailable):
             await bench.work(cancelled=[cancellation(task)])
+    bench.toy.calling_off = raises(ValueError())
+    assert (await bench.work(cancelled=[cancellation(task)])).stopped is not None  # the first time that counts
     bench.toy.calling_off = lambda _: None
     assert (await bench.work(cancelled=[cancellation(task)])).stopped is None
     assert bench.toy.held == {}
