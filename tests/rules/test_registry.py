@@ -11,6 +11,7 @@ ALE = Path(__file__).parents[2] / "registry" / "ale.toml"
 TEXT = ALE.read_text(encoding="utf-8")
 
 CONSENT, CONTRACT, OBLIGATION, _, _, INTERESTS = LegalBasis
+LOGIN = "portals.web.trusted.portal_login.level"
 BILLING, SUPPORT = "systems.billing.categories", "systems.support.categories"
 PROVIDED, OBSERVED, THIRD_PARTY, DERIVED = Origin
 DELETE, ANONYMIZE, RETAIN = Instruction
@@ -144,7 +145,7 @@ def loaded(folder: Path, text: str) -> Registry:
         ("[portals.web]", "[portals.billing]", "systems.billing", "is a portal's name as well"),
         ("[portals.web]", "[portals.fanout]", "portals.fanout", "choose another name"),
         ("[portals.web]", "[portals.operators]", "portals.operators", "choose another name"),
-        ('portal_login = "low"', 'portal_login = "lowest"', f"{LOGIN}.level", "write one of 'low', 'substantial' or 'high'"),
+        ('portal_login = "low"', 'portal_login = "lowest"', LOGIN, "write one of 'low', 'substantial' or 'high'"),
         ('place = "DE-BE"', 'place = "DE-XX"', "controller.place", "ISO 3166-2"),
         ('"Europe/Berlin"', '"Europe/Bonn"', "controller.time_zone", "IANA"),
         ('languages = ["en"]', 'languages = ["English"]', "controller.languages[0]", "write an ISO 639-1 language"),
