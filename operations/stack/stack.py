@@ -169,6 +169,8 @@ class Stack:
             self._bring_up_postgres(),
             self._run(self._smtp()),
         )
+        # A registry need not have the demonstration's systems.
+        self.programs = tuple(name for name in self.programs if name in self.environments)
         for name in self.programs:
             self._add(self._program(name))
         await self.start(*self.programs) if self.programs else None
@@ -206,7 +208,7 @@ class Stack:
     def _surroundings(self) -> Surroundings:
         portals, systems = participants(self.registry)
         self._secrets = self._remembered_secrets((*portals, *systems))
-        self._choose_ports()
+        self._choose_ports(systems)
         return Surroundings(
             root=self.root,
             registry=self.registry,
@@ -235,10 +237,11 @@ class Stack:
         write_json(path, known)
         return known
 
-    def _choose_ports(self) -> None:
+    def _choose_ports(self, systems: Sequence[str]) -> None:
+        """For everything that we run, and for the systems of others, which take part with our environment files."""
         last = read_json(self.root / "ports.json")
         asked = {"kafka": self._asked.kafka, "postgres": self._asked.postgres, "smtp": self._asked.smtp}
-        for use in ("kafka", "kafka-controller", "postgres", "smtp", *PROGRAMS):
+        for use in ("kafka", "kafka-controller", "postgres", "smtp", *dict.fromkeys((*PROGRAMS, *systems))):
             taken = frozenset({*self.ports.values(), *(port for port in asked.values() if port)})
             self.ports[use] = choose(use, asked.get(use), last.get(use), taken)
         write_json(self.root / "ports.json", self.ports)
