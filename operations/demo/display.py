@@ -111,8 +111,8 @@ class Animated(Display):
 
 def picture(scene: Scene, width: int = 110, height: int = 40) -> RenderableType:
     """The whole scene; from 80 columns and 24 lines on it fits, with the requests first that are under way."""
-    rows = _chosen(scene, height - _FRAME - _FEWEST_EVENTS)
-    room = min(_MOST_EVENTS, height - _FRAME - len(rows))
+    rows = _chosen(scene, max(1, height - _FRAME - _FEWEST_EVENTS))
+    room = max(1, min(_MOST_EVENTS, height - _FRAME - len(rows)))
     events = scene.events[-room:]
     lines = [event_line(event) for event in events] + [Text()] * (room - len(events))
     return Panel(

@@ -22,8 +22,8 @@ from operations.demo.scenario import ASKS, LATER, Ask, Moment
 from operations.demo.stage import shortest
 from operations.programs import SYSTEMS
 
-Summaries = Mapping[tuple[str, str], Sequence[SummaryItem]]
-"""By ask and system."""
+Summaries = Mapping[tuple[str, str], Sequence[Sequence[SummaryItem]]]
+"""By ask and system, of each of its tasks in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,25 +138,36 @@ def _deeds(results: Results) -> Table:
     return table
 
 
-def _by_category(items: Sequence[SummaryItem]) -> Iterable[tuple[str, str]]:
-    """A line for each category; records that are kept on the same ground until different years stand together."""
-    for category in dict.fromkeys(item.category for item in items):
-        deeds = []
-        of_category = [item for item in items if item.category == category]
-        for did, ground in dict.fromkeys((item.did, item.ground) for item in of_category):
-            same = [item for item in of_category if (item.did, item.ground) == (did, ground)]
-            years = sorted({item.until.isoformat() for item in same if item.until})
-            until = f" until {' to '.join(dict.fromkeys((years[0], years[-1])))}" if years else ""
-            why = f" ({ground})" if ground else ""
-            deeds.append(f"{sum(item.count for item in same)} {_words(did)}{until}{why}")
-        yield category, ", ".join(deeds)
+def _by_category(tasks: Sequence[Sequence[SummaryItem]]) -> Iterable[tuple[str, str]]:
+    """A line for each category: what one task did with it after the other."""
+    for category in dict.fromkeys(item.category for task in tasks for item in task):
+        of_category = ([item for item in task if item.category == category] for task in tasks)
+        yield category, "; ".join(_deed(items) for items in of_category if items)
+
+
+def _deed(items: Sequence[SummaryItem]) -> str:
+    """Records that are kept on the same ground until different years stand together."""
+    deeds = []
+    for did, ground in dict.fromkeys((item.did, item.ground) for item in items):
+        same = [item for item in items if (item.did, item.ground) == (did, ground)]
+        years = sorted({item.until.isoformat() for item in same if item.until})
+        until = f" until {' to '.join(dict.fromkeys((years[0], years[-1])))}" if years else ""
+        why = f" ({ground})" if ground else ""
+        deeds.append(f"{sum(item.count for item in same)} {_words(did)}{until}{why}")
+    return ", ".join(deeds)
 
 
 def _mails(results: Results) -> Table:
-    table = _table("file", "to the person of", "subject")
+    table = _table("file", "about", "to", "subject")
     for ask, mail in results.mails:
-        table.add_row(mail.path.name, ask.title if ask else "?", mail.subject)
+        table.add_row(mail.path.name, ask.title if ask else "?", _addressee(ask, mail), mail.subject)
     return table
+
+
+def _addressee(ask: Ask | None, mail: Mail) -> str:
+    if mail.notice.startswith("dpo_"):
+        return "privacy team"
+    return "who reported it" if ask and ask.reporter else "the person"
 
 
 def _files(copy: Copy) -> Table:

@@ -176,7 +176,7 @@ async def gather(demo: Demo, earlier: Collection[Path] = ()) -> Results:
     return Results(
         observed=observed,
         summaries={
-            (asks[request_id].key, system): [item for items in tasks.values() for item in items]
+            (asks[request_id].key, system): list(tasks.values())
             for (request_id, system), tasks in demo.board.summaries.items()
             if request_id in asks
         },

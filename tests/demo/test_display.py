@@ -99,6 +99,12 @@ def test_with_less_room_those_under_way_come_first_and_what_is_to_come_last() ->
     assert "access again" not in text
 
 
+def test_a_terminal_too_small_still_shows_what_is_most_urgent() -> None:
+    lines = drawn(60, 12)
+    assert any("access" in line for line in lines)
+    assert "✖ event 29" in "\n".join(lines)
+
+
 def test_of_what_has_ended_the_latest_comes_first() -> None:
     made = scene()
     made.clock = lambda: 20.0
