@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from habeas.contracts.result import TaskFinished
@@ -13,6 +13,9 @@ from habeas.participant.effects import READING, UNDONE_BY
 
 Resource = TypeVar("Resource")
 Resource_co = TypeVar("Resource_co", covariant=True)
+
+Settled: TypeAlias = tuple[UUID, str, str]
+"""Intents: those of a request, for an action, whose names begin so."""
 
 _DONE = frozenset({TaskOutcome.COMPLETED, TaskOutcome.PARTIAL})
 _NEVER_BEGUN = frozenset({TaskOutcome.CANCELLED, TaskOutcome.UNSUPPORTED})
@@ -45,10 +48,14 @@ class StoredAnswer:
         return self.outcome not in _NEVER_BEGUN
 
     @property
-    def outdates(self) -> frozenset[str]:
-        """The actions for which what was found before (see `Task.once`) is out of date: nothing of it is half done."""
-        undone = {action for action, by in UNDONE_BY.items() if self.action in by} if self.done else set()
-        return frozenset(undone | {self.action}) if self.outcome in _SETTLED else frozenset()
+    def settles(self) -> bool:
+        """Whether nothing is half done: what was found for it (see `Task.once`) is out of date from then on."""
+        return self.outcome in _SETTLED
+
+    @property
+    def undoes(self) -> frozenset[str]:
+        """The actions of which nothing stands any more."""
+        return frozenset(action for action, by in UNDONE_BY.items() if self.done and self.action in by)
 
     def message(self) -> TaskFinished:
         return TaskFinished.model_validate_json(self.body)
@@ -128,8 +135,8 @@ class Session(Protocol[Resource_co]):
         """Locks these requests against other processes until the end of the transaction, then looks."""
         ...
 
-    async def keep(self, answers: Sequence[StoredAnswer]) -> None:
-        """Stores the answers and drops the delivery counts and intents that they settle."""
+    async def keep(self, answers: Sequence[StoredAnswer], settled: Sequence[Settled] = ()) -> None:
+        """Stores the answers, and drops their delivery counts and the intents that are `settled` by them."""
         ...
 
     async def intent(self, request_id: UUID, action: str, name: str) -> str | None: ...

@@ -18,6 +18,7 @@ from habeas.participant.cancelling import call_off
 from habeas.participant.composing import Composer
 from habeas.participant.errors import Ended, TaskStoppedError
 from habeas.participant.inbox import Assigned
+from habeas.participant.intents import settled
 from habeas.participant.places import where
 from habeas.participant.task import Answer
 
@@ -84,7 +85,7 @@ class Batch(Generic[Resource]):
         try:
             async with self._desk.store.transaction() as session:
                 known = await _known(session, tasks)
-                fresh: list[StoredAnswer] = []
+                fresh: list[tuple[Assigned, StoredAnswer]] = []
                 for task in tasks:
                     if task.body.request_id in waiting:
                         failed.append(task)
@@ -98,9 +99,9 @@ class Batch(Generic[Resource]):
                         waiting.add(task.body.request_id)
                         continue
                     if answer is not None:
-                        fresh.append(answer)
+                        fresh.append((task, answer))
                 if fresh:
-                    await session.keep(fresh)
+                    await self._keep(session, fresh)
         except Exception as error:
             if self._desk.transient(error):
                 await self._desk.forgive([task.body.task_id for task in tasks])
@@ -161,7 +162,11 @@ class Batch(Generic[Resource]):
             known = await _known(session, [task])
             answer = await self._answer(task, session, known, finished)
             if answer is not None:
-                await session.keep([answer])
+                await self._keep(session, [(task, answer)])
+
+    async def _keep(self, session: Session[Resource], fresh: Sequence[tuple[Assigned, StoredAnswer]]) -> None:
+        outdated = [each for task, answer in fresh for each in settled(task, answer, self._keyring)]
+        await session.keep([answer for _, answer in fresh], outdated)
 
     async def _give_up(self, task: Assigned, finished: Finished, deliveries: int, cause: str) -> None:
         async with self._desk.store.transaction() as session:

@@ -11,7 +11,7 @@ import asyncpg
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from habeas.participant.answers import Known, Session, StoredAnswer
+from habeas.participant.answers import Known, Session, Settled, StoredAnswer
 from habeas.settings import load
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class _PostgresSession:
         )
         return Known.of([_answer(row) for row in answers], [row["task_id"] for row in cancelled])
 
-    async def keep(self, answers: Sequence[StoredAnswer]) -> None:
+    async def keep(self, answers: Sequence[StoredAnswer], settled: Sequence[Settled] = ()) -> None:  # noqa: ARG002
         columns: list[list[Any]] = [
             [answer.task_id for answer in answers],
             [answer.request_id for answer in answers],

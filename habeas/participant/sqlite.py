@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Generic
 from uuid import UUID
 
-from habeas.participant.answers import Known, Resource, Session, StoredAnswer
+from habeas.participant.answers import Known, Resource, Session, Settled, StoredAnswer
 from habeas.participant.folder import data_folder
 
 _TABLES = """
@@ -217,14 +217,14 @@ class _SqliteSession(Generic[Resource]):
         )
         return Known.of([_answer(row) for row in answers], [UUID(row["task_id"]) for row in cancelled])
 
-    async def keep(self, answers: Sequence[StoredAnswer]) -> None:
+    async def keep(self, answers: Sequence[StoredAnswer], settled: Sequence[Settled] = ()) -> None:
         if self._atomic:
-            self._keep(answers)
+            self._keep(answers, settled)
         else:
             async with _transaction(self._connection):
-                self._keep(answers)
+                self._keep(answers, settled)
 
-    def _keep(self, answers: Sequence[StoredAnswer]) -> None:
+    def _keep(self, answers: Sequence[StoredAnswer], settled: Sequence[Settled]) -> None:
         self._connection.executemany(
             "insert into habeas_answers values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -245,8 +245,9 @@ class _SqliteSession(Generic[Resource]):
         tasks = [(str(answer.task_id),) for answer in answers]
         self._connection.executemany("delete from habeas_deliveries where task_id = ?", tasks)
         self._connection.executemany(
-            "delete from habeas_intents where request_id = ? and action = ?",
-            [(str(answer.request_id), action) for answer in answers for action in sorted(answer.outdates)],
+            """delete from habeas_intents
+               where request_id = ?1 and action = ?2 and substr(name, 1, length(?3)) = ?3""",
+            [(str(request_id), action, prefix) for request_id, action, prefix in settled],
         )
 
     async def intent(self, request_id: UUID, action: str, name: str) -> str | None:

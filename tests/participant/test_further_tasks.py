@@ -254,6 +254,30 @@ async def test_what_failed_half_done_is_gone_on_with(bench: Bench) -> None:
     assert did(body) == {("notes", "deleted"): 1}
 
 
+async def test_a_crash_over_two_questions_forgets_neither(bench: Bench) -> None:
+    """Both were done in one batch, and neither was answered."""
+    first = bench.task("erase", "ada")
+    wider = bench.task("erase", "ada", "bea", request_id=first.request_id, attempt=2)
+    bench.toy.after = lambda task: raises(Died())(task) if task.id == wider.task_id else None
+    with pytest.raises(Died):
+        await bench.work(first, wider)
+    bench.toy.after = lambda _: None
+    await bench.start()
+    one, two = bench.bodies(await bench.work(first, wider))
+    assert (did(one), did(two)) == ({("notes", "deleted"): 1}, {("notes", "deleted"): 2})
+
+
+async def test_a_new_key_does_not_make_it_look_anew(bench: Bench) -> None:
+    bench.toy.after = raises(Died())
+    task = bench.task("erase", "ada")
+    with pytest.raises(Died):
+        await bench.work(task)
+    bench.toy.after = lambda _: None
+    bench.rotate()
+    await bench.start()
+    assert did(await bench.one(task)) == {("notes", "deleted"): 1}
+
+
 # The order of a request's tasks
 
 

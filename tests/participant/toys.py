@@ -16,7 +16,7 @@ import asyncpg
 
 from habeas.contracts.catalogue import read
 from habeas.contracts.result import ResultPersonal, TaskFinished
-from habeas.contracts.sealing import Keyring
+from habeas.contracts.sealing import JsonWebKey, Keyring, new_key
 from habeas.contracts.task import ScopeItem, TaskAssigned, TaskCancelled, TaskReminded
 from habeas.participant import (
     Action,
@@ -35,7 +35,7 @@ from habeas.participant.answers import Store
 from habeas.participant.batch import Finished
 from habeas.participant.desk import Desk
 from habeas.participant.postgres import Connection, Postgres
-from tests.participant.tasks import a_keyring, opened, personal_in, task_for
+from tests.participant.tasks import opened, personal_in, task_for
 
 PEOPLE = ("ada", "bea", "cem")
 NOTES = ScopeItem(category="notes", purposes=("remembering",), basis="contract")
@@ -163,8 +163,17 @@ class Bench:
     """A desk to bring tasks to, without Kafka."""
 
     toy: Toy
-    keyring: Keyring = field(default_factory=lambda: a_keyring("toy"))
+    keys: list[JsonWebKey] = field(default_factory=lambda: [JsonWebKey(**new_key("toy"))])
+    keyring: Keyring = field(init=False)
     _desk: Desk[Any] | None = None
+
+    def __post_init__(self) -> None:
+        self.keyring = Keyring(self.keys)
+
+    def rotate(self) -> None:
+        """A second key seals from now on."""
+        self.keys.append(JsonWebKey(**new_key("toy", len(self.keys) + 1)))
+        self.keyring = Keyring(self.keys)
 
     async def start(self) -> None:
         """As a process's start; again, as its restart."""
