@@ -254,6 +254,18 @@ async def test_what_failed_half_done_is_gone_on_with(bench: Bench) -> None:
     assert did(body) == {("notes", "deleted"): 1}
 
 
+async def test_what_failed_and_was_undone_is_looked_up_again(bench: Bench) -> None:
+    bench.toy.after = raises(Permanent("full"))
+    first = bench.task("restrict", "ada", "dan")
+    assert (await bench.one(first)).outcome == "failed"
+    bench.toy.after = lambda _: None
+    bench.toy.restricted.add(("ada", "notes"))
+    await further(bench, first, "unrestrict", "ada", attempt=2)
+    await bench.add("dan")
+    await further(bench, first, "restrict", "ada", "dan", attempt=3)
+    assert bench.toy.restricted == {("ada", "notes"), ("dan", "notes")}
+
+
 async def test_a_crash_over_two_questions_forgets_neither(bench: Bench) -> None:
     """Both were done in one batch, and neither was answered."""
     first = bench.task("erase", "ada")
@@ -282,8 +294,8 @@ async def test_a_new_key_does_not_make_it_look_anew(bench: Bench) -> None:
 
 
 async def test_what_comes_after_a_failing_task_of_its_request_waits_for_it(bench: Bench) -> None:
-    bench.toy.after = raises(ValueError())
     failing = bench.task("erase", "ada")
+    bench.toy.after = lambda task: raises(ValueError())(task) if task.id == failing.task_id else None
     later = bench.task("restrict", "bea", request_id=failing.request_id, attempt=2)
     other = bench.task("restrict", "cem")
     finished = await bench.work(failing, later, other)

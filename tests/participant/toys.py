@@ -115,9 +115,15 @@ class Toy:
 
         @participant.action("restrict")
         @participant.action("unrestrict")
-        async def limit(task: Task, _: Any) -> Answer:
+        async def limit(task: Task, resource: Any) -> Answer:
             self.runs.append(task.id)
-            found = {(who, item.category) for who in task.identity("email") for item in task.scope}
+
+            async def look() -> list[str]:
+                return [who for who in task.identity("email") if await self.kit.holds(resource, who)]
+
+            known = await task.once("known", list[str], look)
+            self.after(task)
+            found = {(who, item.category) for who in known for item in task.scope}
             if task.action == Action.UNRESTRICT:
                 found &= self.restricted
                 self.restricted -= found
