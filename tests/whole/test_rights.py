@@ -6,10 +6,8 @@ And what the systems' own use of the data makes of it afterwards.
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import sys
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -32,6 +30,7 @@ from habeas.contracts.submission import (
 )
 from habeas.contracts.topics import submissions
 from systems import sample
+from tests.operators import keyboard
 
 pytestmark = pytest.mark.xdist_group("faults")
 """One after the other with them, not beside: what a killed process had committed and not sent comes late."""
@@ -44,29 +43,19 @@ def person(number: int, **details: Any) -> SubmissionPersonal:
 
 
 async def habeas(stand: Stand, *arguments: str) -> tuple[int, str]:
-    """The command, as an operator runs it against this stack. Returns its exit code and what it said."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HABEAS_")}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "operations",
-        *arguments,
-        "--root",
-        str(stand.root),
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
-    return process.returncode or 0, said.decode()
+    """The command, as an operator types it for this stack. Returns its exit code and what it said."""
+    said = await asyncio.to_thread(keyboard.habeas, *arguments, "--root", str(stand.root))
+    return said.code, said.words
 
 
 async def use(stand: Stand, system: str, identifier: str) -> tuple[bool, str | None]:
     """Whether a system uses somebody's data for its own work, and why not."""
-    code, said = await habeas(stand, "use", system, identifier, "--json")
-    found = json.loads(said.splitlines()[0])
-    assert (code == 0) == found["done"]
-    return found["done"], found["why"]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stand.env(system).items():
+            if name in {"HABEAS_DATABASE_URL", "HABEAS_DATA_DIR", "HABEAS_PROCESSOR_URL", "HABEAS_PROCESSOR_KEY"}:
+                patch.setenv(name, value)
+        found = await import_module(f"systems.{system}.use").use(identifier)
+    return found.done, found.why
 
 
 async def reviewed(web: Portal, request_id: UUID, reason: str) -> None:
