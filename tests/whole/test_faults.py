@@ -175,8 +175,14 @@ async def test_after_all_that_the_highest_version_stands_last_on_the_compacted_t
         await eventually(swept)
     finally:
         await connection.close()
-    marker = await web.submit(somebody("last@example.org"), notify_by="portal")
-    await web.closed(marker)
+
+    consumer = web.watch.consumer
+    ends = await consumer.end_offsets(consumer.assignment())
+
+    async def read_to_the_end() -> bool:
+        return all([await consumer.position(partition) >= end for partition, end in ends.items()])
+
+    await eventually(read_to_the_end)
     last: dict[bytes, int] = {}
     highest: dict[bytes, int] = {}
     for record in web.watch.records:
