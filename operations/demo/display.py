@@ -5,7 +5,7 @@ A state is a word and a symbol; colours only repeat what these say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich import box
@@ -115,8 +115,11 @@ def picture(scene: Scene, width: int = 110, height: int = 40) -> RenderableType:
     room = max(1, min(_MOST_EVENTS, height - _FRAME - len(rows)))
     events = scene.events[-room:]
     lines = [event_line(event) for event in events] + [Text()] * (room - len(events))
+    has_begun = any(row.request_id for row in scene.rows)
+    table = _matrix(scene, rows, width >= _WIDE) if has_begun else _playbill(rows)
+    strips = (INFRASTRUCTURE, SERVICES) if has_begun else (INFRASTRUCTURE, SERVICES, SYSTEMS)
     return Panel(
-        Group(_strip(scene), Padding(_matrix(scene, rows, width >= _WIDE), (1, 0)), *lines),
+        Group(_strip(scene, strips), Padding(table, (1, 0)), *lines),
         title="[bold]Habeas[/] demo, the people in it are invented",
         title_align="left",
         subtitle=f"{_tally(scene)}{scene.clock():.1f} s",
@@ -162,11 +165,11 @@ def _line(seconds: float, text: str) -> Text:
     return Text.assemble((f"{seconds:6.1f} s ", "dim"), text)
 
 
-def _strip(scene: Scene) -> Table:
+def _strip(scene: Scene, lines: Iterable[Sequence[str]]) -> Table:
     grid = Table.grid(expand=True, padding=(0, 1, 0, 0))
     for width in _STRIP:
         grid.add_column(ratio=width, no_wrap=True)
-    for names in (INFRASTRUCTURE, SERVICES):
+    for names in lines:
         grid.add_row(*(_process(name, scene.processes.get(name)) for name in names))
     return grid
 
@@ -175,6 +178,16 @@ def _process(name: str, state: State | None) -> Text:
     symbol, word, style = _ABSENT if state is None else _PROCESS[state]
     # A process that is well needs no word.
     return Text.assemble((f"{symbol} {name}", style), (f" {word}" if state not in (None, State.READY) else "", style))
+
+
+def _playbill(rows: Sequence[Row]) -> Table:
+    """What will be asked for, while everything starts. As high as the table that takes its place."""
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, expand=True, show_edge=False)
+    table.add_column("soon to come", ratio=15, no_wrap=True)
+    table.add_column("", ratio=60, no_wrap=True)
+    for row in rows:
+        table.add_row(Text(row.title, "bold"), Text(row.wish, "dim"))
+    return table
 
 
 def _matrix(scene: Scene, rows: Sequence[Row], wide: bool) -> Table:

@@ -73,13 +73,11 @@ class Demo:
 
     # What people, operators and systems do
 
-    async def submit(
-        self, key: str, remark: str = "", *, case_id: UUID | None = None, after: tuple[UUID, ...] = ()
-    ) -> None:
+    async def submit(self, key: str, *, case_id: UUID | None = None, after: tuple[UUID, ...] = ()) -> None:
         """The portal publishes an ask."""
         ask, request_id = BY_KEY[key], self.request_id(key)
         self.scene.row(key).request_id = request_id
-        self.display.happened(f"{PORTAL} submits: {', '.join(filter(None, (ask.title, remark)))}")
+        self.display.happened(f"{PORTAL} submits {ask.title} – {ask.wish}")
         await self.portal.submit(ask, request_id, datetime.now(UTC), case_id, after)
 
     def request_id(self, key: str) -> UUID:
@@ -88,11 +86,11 @@ class Demo:
 
     async def submit_malformed(self) -> None:
         self.refused_id = self.scene.row(MALFORMED).request_id = uuid4()
-        self.display.happened(f"{PORTAL} submits: something that is no JSON")
+        self.display.happened(f"{PORTAL} submits {scenario.MALFORMED_TITLE} – {scenario.MALFORMED_WISH}")
         await self.portal.submit_malformed(scenario.MALFORMED_VALUE, self.refused_id, datetime.now(UTC))
 
     async def withdraw(self, key: str) -> None:
-        self.display.happened(f"{PORTAL}: the person of “{BY_KEY[key].title}” takes it back")
+        self.display.happened(f"{PORTAL} withdraws “{BY_KEY[key].title}”: the person has changed their mind")
         await self.portal.withdraw(self.request_id(key))
 
     async def decide(self, model: type[Order], key: str, said: str, **members: Any) -> None:

@@ -60,8 +60,8 @@ class Wishes:
 
 async def run(console: Console, wishes: Wishes) -> int:
     """Play the demo; returns the exit code. Cancelled, it takes down what it started."""
-    rows = [Row(ask.key, ask.title) for ask in ASKS]
-    rows.insert(-1, Row(MALFORMED, scenario.MALFORMED_TITLE))
+    rows = [Row(ask.key, ask.title, ask.wish) for ask in ASKS]
+    rows.insert(-1, Row(MALFORMED, scenario.MALFORMED_TITLE, scenario.MALFORMED_WISH))
     scene = Scene(lambda: monotonic() - wishes.began, rows)
     display = (Plain if wishes.plain else Animated)(console, scene)
     board = Board(on_status=display.changed, on_refused=display.refused)
@@ -76,7 +76,7 @@ async def run(console: Console, wishes: Wishes) -> int:
     async with AsyncExitStack() as exits:
         with display.showing():
             display.happened(stage.opening)
-            display.happened(f"to come: {len(rows)} submissions, a service killed and a system stopped on the way")
+            display.happened("on the way a service will be killed, and a system stopped")
             await exits.enter_async_context(stack)
             shutil.rmtree(stack.root / "answers", ignore_errors=True)  # an earlier run's; the folder is ours by now
             marks.append(monotonic())

@@ -64,6 +64,8 @@ class Ask:
     key: str
     title: str
     """At most 15 characters: a column's width."""
+    wish: str
+    """What the person wants, in a few words: with the title a line of 80 columns."""
     right: Right
     outcome: RequestOutcome
     systems: Mapping[str, str]
@@ -130,11 +132,29 @@ _FORGOTTEN: Uses = {
 _EVERY_USE = (Work.INVOICE, Work.REPLY, Work.REPORT, Work.CHARGE)
 
 ASKS: tuple[Ask, ...] = (
-    Ask(ACCESS, "access", Right.ACCESS, RequestOutcome.PARTIALLY_COMPLETED, _ALL, people.READER),
-    Ask(ERASURE, "erasure", Right.ERASURE, RequestOutcome.PARTIALLY_COMPLETED, _ALL, people.LEAVER, uses=_FORGOTTEN),
+    Ask(
+        ACCESS,
+        "access",
+        "a copy of everything held",
+        Right.ACCESS,
+        RequestOutcome.PARTIALLY_COMPLETED,
+        _ALL,
+        people.READER,
+    ),
+    Ask(
+        ERASURE,
+        "erasure",
+        "all deleted that no law wants kept",
+        Right.ERASURE,
+        RequestOutcome.PARTIALLY_COMPLETED,
+        _ALL,
+        people.LEAVER,
+        uses=_FORGOTTEN,
+    ),
     Ask(
         THEN,
         "letter: erasure",
+        "all deleted, once a copy is made",
         Right.ERASURE,
         RequestOutcome.PARTIALLY_COMPLETED,
         _ALL,
@@ -142,10 +162,19 @@ ASKS: tuple[Ask, ...] = (
         uses=_FORGOTTEN,
         passes=("waiting: comes_after_another",),
     ),
-    Ask(FIRST, "letter: copy", Right.ACCESS, RequestOutcome.COMPLETED, _ALL, people.BOTH),
+    Ask(
+        FIRST,
+        "letter: copy",
+        "that copy, published later",
+        Right.ACCESS,
+        RequestOutcome.COMPLETED,
+        _ALL,
+        people.BOTH,
+    ),
     Ask(
         PORTABILITY,
         "portability",
+        "what they gave, to take it elsewhere",
         Right.PORTABILITY,
         RequestOutcome.COMPLETED,
         _ends(billing=_OK, support=_OK, analytics=_OK),
@@ -154,6 +183,7 @@ ASKS: tuple[Ask, ...] = (
     Ask(
         RECTIFICATION,
         "rectification",
+        "another name, told to who has the old",
         Right.RECTIFICATION,
         RequestOutcome.COMPLETED,
         _ends(billing=_OK),
@@ -163,6 +193,7 @@ ASKS: tuple[Ask, ...] = (
     Ask(
         RESTRICTION,
         "restriction",
+        "kept and not used, until lifted",
         Right.RESTRICTION,
         RequestOutcome.COMPLETED,
         _ALL,
@@ -178,6 +209,7 @@ ASKS: tuple[Ask, ...] = (
     Ask(
         OBJECTION,
         "objection",
+        "no marketing any more",
         Right.OBJECTION,
         RequestOutcome.COMPLETED,
         _ends(billing=_OK, analytics=_OK),
@@ -191,6 +223,7 @@ ASKS: tuple[Ask, ...] = (
     Ask(
         CONSENT,
         "consent ended",
+        "consent withdrawn",
         Right.CONSENT_WITHDRAWAL,
         RequestOutcome.COMPLETED,
         _ends(billing=_OK, analytics=_OK),
@@ -200,6 +233,7 @@ ASKS: tuple[Ask, ...] = (
     Ask(
         VISITOR,
         "visitor",
+        "known by a cookie, not to be counted",
         Right.OBJECTION,
         RequestOutcome.COMPLETED,
         _ends(analytics=_OK),
@@ -211,6 +245,7 @@ ASKS: tuple[Ask, ...] = (
     Ask(
         CHILD,
         "child reported",
+        "by a bystander, who learns nothing",
         Right.ERASURE,
         RequestOutcome.PARTIALLY_COMPLETED,
         _ALL,
@@ -224,6 +259,7 @@ ASKS: tuple[Ask, ...] = (
     Ask(
         UNKNOWN,
         "stranger",
+        "a copy, for whom nobody knows",
         Right.ACCESS,
         RequestOutcome.NOTHING_HELD,
         _ends(billing=_NOTHING, support=_NOTHING),
@@ -232,6 +268,7 @@ ASKS: tuple[Ask, ...] = (
     Ask(
         ELSEWHERE,
         "another's data",
+        "a copy; another controller has it",
         Right.ACCESS,
         RequestOutcome.NOT_CONTROLLER,
         {},
@@ -240,10 +277,11 @@ ASKS: tuple[Ask, ...] = (
         details=Details(categories=("own_installation",)),
         mails=("not_controller",),
     ),
-    Ask(WITHDRAWN, "taken back", Right.ACCESS, RequestOutcome.WITHDRAWN, {}, people.UNDECIDED),
+    Ask(WITHDRAWN, "taken back", "a copy, and then not", Right.ACCESS, RequestOutcome.WITHDRAWN, {}, people.UNDECIDED),
     Ask(
         LATER,
         "access again",
+        "a copy of what the erasure has left",
         Right.ACCESS,
         RequestOutcome.COMPLETED,
         _ends(billing=_OK, support=_NOTHING, analytics=_OK),
@@ -252,7 +290,7 @@ ASKS: tuple[Ask, ...] = (
 )
 BY_KEY: Mapping[str, Ask] = {ask.key: ask for ask in ASKS}
 
-MALFORMED_TITLE = "malformed"
+MALFORMED_TITLE, MALFORMED_WISH = "malformed", "nothing that can be read: no JSON"
 MALFORMED_VALUE = b'{"request_id": "here the portal'
 MALFORMED_REASON = "not_json"
 

@@ -44,6 +44,8 @@ class Row:
 
     key: str
     title: str
+    wish: str = ""
+    """What is asked for, in a few words."""
     request_id: UUID | None = None
     status: StatusChanged | None = None
     refusal: str | None = None

@@ -32,7 +32,7 @@ class Stage:
     stack: Stack | ComposeStack
     is_fresh = True
     """Whether nobody has asked for anything on it."""
-    opening = "starting a local stack: Kafka, PostgreSQL, mail, the services and the systems"
+    opening = "starting a local stack: Kafka, PostgreSQL, mail, all programs"
     _one_by_one: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def mails(self) -> Sequence[Mail]:

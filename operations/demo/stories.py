@@ -127,14 +127,14 @@ async def an_erasure_and_the_access_after_it(demo: Demo) -> None:
     await demo.submit(ERASURE)
     await demo.closes(ERASURE)
     await demo.use(ERASURE, Moment.AFTER)
-    await demo.submit(LATER, "by the person just erased")
+    await demo.submit(LATER)
     await demo.closes(LATER)
 
 
 async def two_in_one_letter(demo: Demo) -> None:
     """A copy, and erasure after it; whichever is published first, the copy is made first."""
     case_id = uuid4()
-    await demo.submit(THEN, "to come after a copy not asked for yet", case_id=case_id, after=(demo.request_id(FIRST),))
+    await demo.submit(THEN, case_id=case_id, after=(demo.request_id(FIRST),))
     await demo.reaches(THEN, "waiting: comes_after_another")
     await demo.submit(FIRST, case_id=case_id)
     await demo.closes(FIRST, THEN)
@@ -148,11 +148,12 @@ async def a_portability(demo: Demo) -> None:
 
 async def a_rectification(demo: Demo) -> None:
     """Another name; whoever got the old one is told of the new one (GDPR Art. 19)."""
-    await demo.submit(RECTIFICATION, "another name")
+    await demo.submit(RECTIFICATION)
     await demo.closes(RECTIFICATION)
+    customer = people.RENAMED.payment_customer_id
     try:
         async with asyncio.timeout(PATIENCE):
-            while await demo.ask_the_processor(people.RENAMED.payment_customer_id) != people.NEW_NAME:  # noqa: ASYNC110 - it announces nothing
+            while await demo.ask_the_processor(customer) != people.NEW_NAME:  # noqa: ASYNC110 - it announces nothing
                 await asyncio.sleep(0.2)
     except TimeoutError:
         raise StalledError("the payment processor to be told of the new name") from None
@@ -171,7 +172,7 @@ async def a_restriction(demo: Demo) -> None:
 
 
 async def an_objection_to_marketing(demo: Demo) -> None:
-    await demo.submit(OBJECTION, "to marketing messages")
+    await demo.submit(OBJECTION)
     await demo.closes(OBJECTION)
     await demo.use(OBJECTION, Moment.AFTER)
 
@@ -184,7 +185,7 @@ async def a_consent_withdrawn(demo: Demo) -> None:
 
 async def a_visitor(demo: Demo) -> None:
     """Somebody without an account, known by a cookie, objects to being counted; a person weighs it."""
-    await demo.submit(VISITOR, "without an account, known by a cookie")
+    await demo.submit(VISITOR)
     await demo.reaches(VISITOR, "in_review: objection_to_weigh")
     said = "weigh {} --uphold --reason no_overriding_grounds"
     await demo.decide(CommandWeigh, VISITOR, said, verdict=Verdict.UPHELD, reason="no_overriding_grounds")
@@ -198,7 +199,7 @@ async def a_visitor(demo: Demo) -> None:
 async def a_child_reported(demo: Demo) -> None:
     """A bystander reports a child's data: a person looks at it, and the bystander learns nothing of what was held."""
     await demo.victim_gone.wait()
-    await demo.submit(CHILD, "by a bystander")
+    await demo.submit(CHILD)
     await demo.reaches(CHILD, "triage: child_reported")
     said = "classify {} --right erasure --authorised --reason child_reported"
     await demo.decide(CommandClassify, CHILD, said, right=Right.ERASURE, authorised=True, reason="child_reported")
@@ -208,18 +209,18 @@ async def a_child_reported(demo: Demo) -> None:
 
 async def a_stranger(demo: Demo) -> None:
     await demo.victim_gone.wait()
-    await demo.submit(UNKNOWN, f"whom nobody knows, with no {VICTIM} there")
+    await demo.submit(UNKNOWN)
     await demo.closes(UNKNOWN)
 
 
 async def what_another_controls(demo: Demo) -> None:
     await demo.victim_gone.wait()
-    await demo.submit(ELSEWHERE, "which another controller holds")
+    await demo.submit(ELSEWHERE)
     await demo.closes(ELSEWHERE)
 
 
 async def a_request_taken_back(demo: Demo) -> None:
-    await demo.submit(WITHDRAWN, "an access")
+    await demo.submit(WITHDRAWN)
     await demo.victim_gone.wait()
     await demo.withdraw(WITHDRAWN)
     await demo.closes(WITHDRAWN)

@@ -56,10 +56,10 @@ def scene() -> Scene:
     return made
 
 
-def drawn(width: int, height: int) -> list[str]:
+def drawn(width: int, height: int, shown: Scene | None = None) -> list[str]:
     console = Console(width=width, height=height, color_system=None)
     with console.capture() as capture:
-        console.print(picture(scene(), width, height))
+        console.print(picture(shown or scene(), width, height))
     return capture.get().splitlines()
 
 
@@ -97,6 +97,20 @@ def test_with_less_room_those_under_way_come_first_and_what_is_to_come_last() ->
     text = "\n".join(drawn(80, 24))
     assert "child reported" in text
     assert "access again" not in text
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (110, 40)])
+def test_while_it_starts_it_says_what_is_to_come(width: int, height: int) -> None:
+    before = Scene(lambda: 1.0, [Row(ask.key, ask.title, ask.wish) for ask in ASKS])
+    before.processes = dict.fromkeys((*INFRASTRUCTURE, *SERVICES, *SYSTEMS), State.STARTING)
+    lines = drawn(width, height, before)
+    assert len(lines) == len(drawn(width, height, scene())) or height > 24
+    text = "\n".join(lines)
+    assert "soon to come" in text
+    assert "◌ analytics starts" in text
+    assert "…" not in text
+    for ask in ASKS if height > 24 else ASKS[:10]:
+        assert ask.wish in text
 
 
 def test_a_terminal_too_small_still_shows_what_is_most_urgent() -> None:

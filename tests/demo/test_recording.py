@@ -20,7 +20,7 @@ from operations.demo.scene import Row, Scene
 
 
 def recorded(path: Path) -> str:
-    scene = Scene(lambda: 12.3, [Row(ask.key, ask.title) for ask in ASKS])
+    scene = Scene(lambda: 12.3, [Row(ask.key, ask.title, ask.wish) for ask in ASKS])
     recording = Recording(scene)
     recording.picture()
     results = Results(observed(), {}, [], {}, [], submissions=16, answered=16, seconds={"requests": 12.3})

@@ -64,6 +64,12 @@ def test_titles_fit_their_column() -> None:
     assert max(len(ask.title) for ask in ASKS) <= 15
 
 
+def test_a_submission_fits_in_a_line() -> None:
+    """Of 80 columns, with the frame and the time before it."""
+    lines = [f"web submits {ask.title} – {ask.wish}" for ask in ASKS]
+    assert max(map(len, lines)) <= 76 - len("  12.3 s · ")
+
+
 def test_whatever_is_refused_afterwards_was_done_before() -> None:
     for ask in ASKS:
         for work, came in ask.uses.get(Moment.AFTER, {}).items():
