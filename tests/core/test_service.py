@@ -383,9 +383,10 @@ async def test_logs_are_json_without_values(
         structlog.contextvars.clear_contextvars()
         structlog.reset_defaults()
         structlog.configure(**config)
-    lines = [json.loads(line) for line in output.getvalue().splitlines()]
+    # Others may log in this process: what they say is read for secrets alone.
+    lines = [line for line in map(json.loads, output.getvalue().splitlines()) if line.get("service") == name]
     events = {line["event"] for line in lines}
     assert {"http_listening", "record_failed", "record_refused", "service_exhausted"} <= events
     assert {line["error"] for line in lines if line["event"] == "record_failed"} == {"RuntimeError"}
-    assert all(line["service"] == name and line["level"] and line["timestamp"] for line in lines)
+    assert all(line["level"] and line["timestamp"] for line in lines)
     assert "zq7-secret" not in output.getvalue()

@@ -80,7 +80,7 @@ async def test_too_little_room(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_disk_that_fills_up() -> None:
-    write = "lambda: pathlib.Path('/dev/full').write_text('x')"
+    write = "lambda **_: pathlib.Path('/dev/full').write_text('x')"
     code = f"import pathlib; from operations import cli; cli.build = lambda: {write}; cli.main()"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr

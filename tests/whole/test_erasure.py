@@ -85,7 +85,7 @@ async def test_what_was_done_is_told(erased: Erased) -> None:
         "Account and subscription: 1 record deleted",
         f"Visits: {len(erased.person.visits)} records made anonymous",
         "Marketing preference: 1 record on the suppression list",
-        "Payment customer and payment method reference: 1 record separated from your person",
+        "Payment customer and payment method reference: 1 record no longer linked to you",
         "Support conversations used to improve the product: 1 record deleted",
     ):
         assert done in erased.mail
