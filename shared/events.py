@@ -146,6 +146,8 @@ class PlannedSystem(Model):
     reason: Code | None = None
     earlier: tuple[PastTask, ...] = ()
     left_out: tuple[LeftOutCategory, ...] = ()
+    categories: tuple[Code, ...] = ()
+    """What its task is about; none for one that only locates, and in plans from before this was said."""
 
 
 class PlanMade(Message):
@@ -183,6 +185,9 @@ class RequestCollected(Message):
     TYPE: ClassVar[str] = "dsr.request.collected.v1"
 
     request_id: UUID
+    let_go: UUID | None = None
+    """The only one that may go on: the privacy team lets it go without this request, of which nobody has heard. If that
+    comes after all, others do wait for it."""
 
 
 class RequestStopped(Message):

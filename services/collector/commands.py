@@ -44,6 +44,8 @@ class Commands:
     async def _decide(self, command: Command, cases: dict[UUID, Case], work: Work) -> CommandDecided:
         case = cases.get(command.request_id)
         order = _order(command)
+        if order.kind is OrderKind.RELEASE and case is not None and case.status is not None and case.status.reason:
+            order = replace(order, argument=case.status.reason.code)
         refusal = "request_unknown" if case is None else domain.refusal(case, order, command.expected_version)
         decision = CommandDecided(
             command_id=command.command_id,
@@ -59,7 +61,9 @@ class Commands:
             if order.kind is OrderKind.RELEASE:
                 # Whoever never came is not waited for any more.
                 for missing in sorted(await store.unopened(work.connection, case.opened.after)):
-                    work.send(PROGRESS, RequestCollected(request_id=missing), subject=missing)
+                    work.send(
+                        PROGRESS, RequestCollected(request_id=missing, let_go=case.opened.request_id), subject=missing
+                    )
         return decision
 
 

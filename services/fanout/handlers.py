@@ -55,6 +55,9 @@ class Handlers:
             for received in batch
             if not _is_accepted(received.body)
         }
+        ordered = [each for each in batch if each.body.right in COPIES or each.body.right in DESTRUCTIVE]
+        if ordered:  # before any row is locked
+            await store.take_turns(work.connection, _person_keys(ordered, work))
         if others:
             await store.hear_of(work.connection, others)
         fresh: frozenset[UUID] = frozenset()
@@ -63,6 +66,7 @@ class Handlers:
             work.touched.update(received.request_id for received in accepted)
         new = [received for received in batch if received.request_id in fresh or received.request_id in others]
         await self._find_order(new, fresh, work)
+        work.touched.update(await store.circles(work.connection, fresh))
         work.touched.update(await store.waiting_for(work.connection, {received.request_id for received in batch}))
 
     async def _find_order(self, new: Sequence[Opened], accepted: frozenset[UUID], work: Work) -> None:
@@ -76,8 +80,7 @@ class Handlers:
         }
         if pairs:
             await store.wait(work.connection, pairs, work.now)
-            for awaited in sorted({other for _, other in pairs}):
-                work.send(PROGRESS, CollectionAwaited(request_id=awaited), subject=awaited)
+        awaited = {other for _, other in pairs}
         copies = [received for received in new if received.body.right in COPIES]
         if copies:
             await store.remember_people(work.connection, _person_keys(copies, work))
@@ -85,7 +88,10 @@ class Handlers:
             received for received in new if received.request_id in accepted and received.body.right in DESTRUCTIVE
         ]
         if destructive:
-            await store.wait_for_copies(work.connection, _person_keys(destructive, work), work.now)
+            # Said of copies too: what was one in triage may be classified as something else.
+            awaited |= await store.wait_for_copies(work.connection, _person_keys(destructive, work), work.now)
+        for other in sorted(awaited):
+            work.send(PROGRESS, CollectionAwaited(request_id=other), subject=other)
 
     async def added(self, batch: Sequence[Received[IdentitiesAdded, FoundPersonal]], work: Work) -> None:
         bodies = [received.body for received in batch]
@@ -103,8 +109,11 @@ class Handlers:
         work.touched.update(finding.request_id for finding in findings)
 
     async def collected(self, batch: Sequence[Received[RequestCollected, None]], work: Work) -> None:
-        request_ids = {received.request_id for received in batch}
+        request_ids = {received.request_id for received in batch if received.body.let_go is None}
+        let_go = {(received.body.let_go, received.request_id) for received in batch if received.body.let_go is not None}
         await store.collect(work.connection, request_ids)
+        await store.release(work.connection, let_go)
+        work.touched.update(request_id for request_id, _ in let_go)
         work.touched.update(await store.waiting_for(work.connection, request_ids))
 
     async def ordered(self, batch: Sequence[Received[RoundOrdered, None]], work: Work) -> None:
@@ -144,7 +153,7 @@ class Handlers:
         )
         plan = domain.apply(plan, domain.advance(plan, facts))
         for order in case.orders:
-            if order.order_id not in plan.orders:
+            if order.order_id not in plan.orders and case.ended_with is None:
                 changes = domain.carry_out(plan, order, registry=self._registry, now=work.now)
                 plan = replace(domain.apply(plan, changes), orders=(*plan.orders, order.order_id))
         if case.ended_with is not None:
@@ -309,4 +318,5 @@ def _planned(request_id: UUID, item: PlanItem) -> PlannedSystem:
         reason=item.reason,
         earlier=tuple(given),
         left_out=tuple(LeftOutCategory(category=out.category, ground=out.ground) for out in item.left_out),
+        categories=tuple(entry.category for entry in item.assignment.scope) if item.assignment else (),
     )

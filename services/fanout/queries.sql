@@ -47,6 +47,27 @@ INSERT INTO waits (request_id, waits_for, since)
 SELECT request_id, waits_for, $3 FROM unnest($1::uuid[], $2::uuid[]) AS named (request_id, waits_for)
 ON CONFLICT DO NOTHING
 
+-- name: take_turns
+INSERT INTO turns (hash) SELECT hash FROM unnest($1::bytea[]) AS asked (hash) ORDER BY hash ON CONFLICT DO NOTHING
+
+-- name: end_turns
+DELETE FROM turns WHERE hash = ANY($1::bytea[])
+
+-- name: release
+DELETE FROM waits
+USING unnest($1::uuid[], $2::uuid[]) AS released (request_id, waits_for)
+WHERE waits.request_id = released.request_id AND waits.waits_for = released.waits_for
+
+-- name: circles
+WITH RECURSIVE ahead (start, request_id) AS (
+    SELECT request_id, waits_for FROM waits
+    WHERE request_id = ANY($1::uuid[]) AND EXISTS (SELECT FROM waits AS behind WHERE behind.waits_for = waits.request_id)
+    UNION
+    SELECT ahead.start, next.waits_for FROM ahead JOIN waits AS next ON next.request_id = ahead.request_id
+    WHERE ahead.request_id <> ahead.start
+)
+SELECT DISTINCT request_id FROM ahead WHERE start IN (SELECT start FROM ahead WHERE request_id = start)
+
 -- name: wait_for_copies
 INSERT INTO waits (request_id, waits_for, since)
 SELECT asking.request_id, people.request_id, $4
@@ -54,6 +75,7 @@ FROM unnest($1::uuid[], $2::bytea[], $3::timestamptz[]) AS asking (request_id, h
     JOIN people ON people.hash = asking.hash
 WHERE people.request_id <> asking.request_id AND people.received_at <= asking.received_at
 ON CONFLICT DO NOTHING
+RETURNING waits_for
 
 -- name: remember_people
 INSERT INTO people (hash, request_id, received_at)

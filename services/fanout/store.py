@@ -118,15 +118,38 @@ async def wait(connection: Connection, pairs: Collection[tuple[UUID, UUID]], sin
     await connection.execute(_SQL["wait"], [one for one, _ in ordered], [other for _, other in ordered], since)
 
 
-async def wait_for_copies(connection: Connection, keys: Collection[PersonKey], since: datetime) -> None:
-    """Requests go after the copies of the same person that were asked for before and are still being collected."""
-    await connection.execute(
+async def release(connection: Connection, pairs: Collection[tuple[UUID, UUID]]) -> None:
+    """Each first request goes without its second one."""
+    ordered = sorted(pairs)
+    await connection.execute(_SQL["release"], [one for one, _ in ordered], [other for _, other in ordered])
+
+
+async def circles(connection: Connection, request_ids: Collection[UUID]) -> frozenset[UUID]:
+    """All that wait for each other in a circle with one of these: the one that goes first may be any of them."""
+    return frozenset(row["request_id"] for row in await connection.fetch(_SQL["circles"], list(request_ids)))
+
+
+async def take_turns(connection: Connection, keys: Collection[PersonKey]) -> None:
+    """Until the transaction ends nobody else opens a request of any of these people: a copy and an erasure that come at
+    the same moment must not miss each other."""
+    hashes = [key.hash for key in keys]
+    await connection.execute(_SQL["take_turns"], hashes)
+    await connection.execute(_SQL["end_turns"], hashes)
+
+
+async def wait_for_copies(connection: Connection, keys: Collection[PersonKey], since: datetime) -> frozenset[UUID]:
+    """Requests go after the copies of the same person that were asked for before and are still being collected.
+
+    Returns those copies.
+    """
+    rows = await connection.fetch(
         _SQL["wait_for_copies"],
         [key.request_id for key in keys],
         [key.hash for key in keys],
         [key.received_at for key in keys],
         since,
     )
+    return frozenset(row["waits_for"] for row in rows)
 
 
 async def remember_people(connection: Connection, keys: Collection[PersonKey]) -> None:
