@@ -87,7 +87,7 @@ class Assembler:
                 return
             records = await store.records(work.connection, claimed)
             cases = await store.cases(work.connection, claimed)
-            needed = [case for case in cases if case.answer_expires_at is None]
+            needed = [case for case in cases if case.answer_expires_at is None and not case.withdrawn]
             made, failed = await self._make_all(needed, records, work)
             done = [request_id for request_id in claimed if request_id not in failed]
             await store.record_answers(work.connection, made, done)

@@ -47,7 +47,7 @@ class Order:
     command_id: UUID
     kind: OrderKind
     argument: str | None = None
-    """Of `weigh` the verdict, of `retry` the system."""
+    """Of `weigh` the verdict, of `retry` the system, of `release` the reason of the review that it ended."""
 
 
 @dataclass(frozen=True, slots=True)

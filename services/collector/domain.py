@@ -4,7 +4,7 @@
 facts came in, and nothing new for facts that it has seen.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, assert_never
@@ -77,7 +77,7 @@ def advance(case: Case, now: datetime) -> Step:
 
 
 def _standing(case: Case) -> _Standing:
-    if case.withdrawn and not _is_on_its_way(case):
+    if _is_taken_back(case):
         return _ended(case, RequestOutcome.WITHDRAWN, StatusReason(code=ReasonCode.WITHDRAWN))
     match case.opened.decision:
         case Decision.REFUSED:
@@ -97,7 +97,12 @@ def _under_way(case: Case, plan: Sequence[PlannedSystem]) -> _Standing:
         return _review(ReviewReason.PREDECESSOR_MISSING)
     if ReasonCode.COMES_AFTER_ANOTHER in why:
         return _Standing(RequestState.WAITING, reason=StatusReason(code=ReasonCode.COMES_AFTER_ANOTHER))
-    unanswered = [item for item in plan if item.state != SystemState.EXCLUDED and results.result_of(case, item) is None]
+    again = results.repeating(case)
+    unanswered = [
+        item
+        for item in plan
+        if item.state != SystemState.EXCLUDED and (results.result_of(case, item) is None or item.system in again)
+    ]
     if results.has_failed(case) and all(item.state == SystemState.WAITING for item in unanswered):
         return _review(ReviewReason.SYSTEM_FAILED)  # those that wait, wait for what the failed one may yet find
     if unanswered:
@@ -121,13 +126,21 @@ def refusal(case: Case, order: Order, expected_version: int | None) -> str | Non
             stands = case.opened.right == Right.RESTRICTION and status.outcome in _DONE and not lifted
             return None if stands else "not_restricted"
         case OrderKind.RETRY:
-            failed = under_review == ReviewReason.SYSTEM_FAILED and order.argument in results.failed_systems(case)
-            return None if failed else "not_failed"
+            return None if order.argument in _repeatable(case, status) else "not_failed"
         case OrderKind.RELEASE:
-            releasable = under_review in {ReviewReason.SYSTEM_FAILED, ReviewReason.PREDECESSOR_MISSING}
+            failed = under_review == ReviewReason.SYSTEM_FAILED and results.has_failed(case)
+            releasable = failed or under_review == ReviewReason.PREDECESSOR_MISSING
             return None if releasable else "not_under_review"
         case _:
             assert_never(order.kind)
+
+
+def _repeatable(case: Case, status: StatusChanged) -> Set[str]:
+    """Failed systems that can be asked once more: as long as the case is at work, or to lift a restriction."""
+    failed = results.failed_systems(case)
+    if status.state == RequestState.CLOSED:
+        return {item.system for item in case.plan or () if item.action == Action.UNRESTRICT and item.system in failed}
+    return failed if results.has_failed(case) and not case.withdrawn else frozenset()
 
 
 def _weighed(case: Case) -> _Standing | None:
@@ -153,10 +166,11 @@ def _weighed(case: Case) -> _Standing | None:
             return _review(ReviewReason.OBJECTION_TO_WEIGH)
 
 
-def _is_on_its_way(case: Case) -> bool:
-    """Whether the person is being told how it ended: too late to take it back."""
+def _is_taken_back(case: Case) -> bool:
+    """Whether a withdrawal came in time: not once the person is being told how it ended."""
     finals = [notice for outcome, notice in _FINAL.items() if outcome is not RequestOutcome.WITHDRAWN]
-    return any(Told(notice, Recipient.REQUESTER).mark in case.noticed for notice in finals)
+    on_its_way = any(Told(notice, Recipient.REQUESTER).mark in case.noticed for notice in finals)
+    return case.withdrawn and not on_its_way
 
 
 def _ended(case: Case, outcome: RequestOutcome, reason: StatusReason | None) -> _Standing:
@@ -212,7 +226,9 @@ def _status(case: Case, standing: _Standing, now: datetime) -> StatusChanged | N
         due=opened.due,
         overdue=last.overdue if last else False,
         systems=tuple(_system(case, planned) for planned in case.plan or ()),
-        answer=AnswerStatus(available=True, expires_at=case.answer_expires_at) if case.answer_expires_at else None,
+        answer=AnswerStatus(available=True, expires_at=case.answer_expires_at)
+        if case.answer_expires_at and not _is_taken_back(case)
+        else None,
         reason=standing.reason,
     )
     if last is None:
@@ -235,7 +251,8 @@ def _is_collected(case: Case, standing: _Standing) -> bool:
     """Whether those who come after it may go on: told of copies, which others go after by themselves, and if asked."""
     if case.opened.right not in COPIES and not case.awaited:
         return False
-    return standing.state is RequestState.CLOSED or standing.final is not None or standing.assemble
+    untold = standing.review in {ReviewReason.NO_ADDRESS, ReviewReason.NOTICE_BOUNCED}
+    return standing.state is RequestState.CLOSED or standing.final is not None or standing.assemble or untold
 
 
 def _rounds(case: Case) -> Iterable[Round]:
@@ -271,9 +288,8 @@ def _after_the_end(case: Case, status: StatusChanged) -> Step:
             item.system for item in case.plan or () if item.action == Action.RESTRICT and results.result_of(case, item)
         )
         rounds = (Round(lift.command_id, tuple(restricted), Action.UNRESTRICT),)
-    lifted = [item for item in case.plan or () if item.action == Action.UNRESTRICT]
-    done = bool(lifted) and all(results.result_of(case, item) is not None for item in lifted)
-    code = ReasonCode.RESTRICTION_LIFTED if done else ReasonCode.RESTRICTION_LIFTING
+    again = [each for each in _rounds(case) if str(each.order_id) not in case.said]
+    code = ReasonCode.RESTRICTION_LIFTED if results.lifted(case) else ReasonCode.RESTRICTION_LIFTING
     fresh = status.model_copy(
         update={
             "systems": tuple(_system(case, planned) for planned in case.plan or ()),
@@ -283,6 +299,6 @@ def _after_the_end(case: Case, status: StatusChanged) -> Step:
     return Step(
         status=None if fresh == status else fresh.model_copy(update={"version": status.version + 1}),
         notices=(told,) if by_us and told.mark not in case.noticed else (),
-        rounds=rounds,
+        rounds=(*rounds, *again),
         collected=collected,
     )

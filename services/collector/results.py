@@ -10,7 +10,7 @@ from habeas.contracts.command import Verdict
 from habeas.contracts.result import Record, SummaryItem
 from habeas.contracts.vocabulary import Action, Did, RequestOutcome, Right, SystemState, TaskOutcome
 from services.collector.answer import ground_for_leaving_out
-from services.collector.case import Case, OrderKind, Result
+from services.collector.case import Case, OrderKind, Result, ReviewReason
 from shared.events import PlannedSystem, StatementItem, SystemNote
 
 OVERRIDING_GROUNDS: Final = "overriding_grounds"
@@ -35,6 +35,8 @@ _SHORT: Final[Mapping[str, Set[Did]]] = {
 erasing. Of the other rights something kept is no part: a consent's proof stays."""
 
 _UNDONE: Final = frozenset({Did.STOPPED, Did.RESTRICTED})
+
+_PREDECESSOR: Final = ReviewReason.PREDECESSOR_MISSING
 
 _SHORT_OF_OTHERS: Final[Set[Did]] = frozenset({Did.WITHHELD})
 
@@ -158,12 +160,36 @@ def has_failed(case: Case) -> bool:
 
 
 def failed_systems(case: Case) -> frozenset[str]:
-    """Systems whose answer is none: they gave up, or nobody knows what their word means."""
-    return frozenset(result.system for result in _results(case) if result.outcome not in _ANSWERED)
+    """Systems whose answer is none: they gave up, or nobody knows what their word means. Without those that somebody
+    has ordered to try again."""
+    failed = frozenset(result.system for result in _results(case) if result.outcome not in _ANSWERED)
+    return failed - repeating(case)
+
+
+def repeating(case: Case) -> frozenset[str]:
+    """Systems that are to be asked once more, and of which fan-out has not said yet that they were."""
+    stopping = stopped(case) if verdict(case) == Verdict.OVERRIDDEN else {}
+    lifting = any(order.kind is OrderKind.LIFT for order in case.orders)
+    found = set()
+    for planned in case.plan or ():
+        given = [past.action for past in planned.earlier] + ([planned.action] if planned.task_id else [])
+        again = sum(order.kind is OrderKind.RETRY and order.argument == planned.system for order in case.orders)
+        rounds = 1 + again + (planned.system in stopping) + (lifting and Action.RESTRICT in given)
+        if again and sum(action != Action.HOLD for action in given) < rounds:
+            found.add(planned.system)
+    return frozenset(found)
+
+
+def lifted(case: Case) -> bool:
+    """Whether every system has answered that what it restricted is restricted no more."""
+    rounds = [item for item in case.plan or () if item.action == Action.UNRESTRICT]
+    answers = [result_of(case, item) for item in rounds]
+    return bool(rounds) and all(answer is not None and answer.outcome in _ANSWERED for answer in answers)
 
 
 def _is_released(case: Case) -> bool:
-    return any(order.kind is OrderKind.RELEASE for order in case.orders)
+    """Let go without a system. A case that was let go without its predecessor still needs its systems."""
+    return any(order.kind is OrderKind.RELEASE and order.argument != _PREDECESSOR for order in case.orders)
 
 
 def finished(case: Case) -> frozenset[str]:
@@ -177,7 +203,8 @@ def verdict(case: Case) -> str | None:
 
 
 def stopped(case: Case) -> Mapping[str, tuple[str, ...]]:
-    """By system the categories that stopped because of an objection that is to be weighed."""
+    """By system the categories that stopped because of an objection that is to be weighed. A category that a system
+    was not asked about is none that could be resumed there."""
     if case.opened.right != Right.OBJECTION:
         return {}
     found: dict[str, set[str]] = {}
@@ -185,6 +212,7 @@ def stopped(case: Case) -> Mapping[str, tuple[str, ...]]:
         for result in _all_results(case, planned):
             for item in result.summary:
                 marketing = (planned.system, item.category) in case.marketing
-                if item.did == Did.STOPPED and item.count and not marketing:
+                strange = bool(planned.categories) and item.category not in planned.categories
+                if item.did == Did.STOPPED and item.count and not marketing and not strange:
                     found.setdefault(planned.system, set()).add(item.category)
     return {system: tuple(sorted(categories)) for system, categories in found.items()}
