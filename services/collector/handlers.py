@@ -48,6 +48,11 @@ ORPHAN_PATIENCE: Final = timedelta(hours=24)
 _WITH_ARTIFACTS: Final = "artifacts_not_read"
 """Artifacts are not put into answers yet: an answer that has some goes to a person, since it would not be whole."""
 
+_TOO_MANY_FOUND: Final = "too_many_identities"
+"""More than a request is given identities; passed on, they would not fit into the tasks of the others."""
+
+_FOUND_LIMIT: Final = 50
+
 Finished = Received[TaskFinished, ResultPersonal]
 OfTask = Received[TaskFinished | TaskProgressed, Any]
 
@@ -125,12 +130,15 @@ class Handlers:
         aside = results.left_out(body.summary, received.personal.records)
         kid = work.keyring.sealing_kid(SERVICES)
         found = tuple(item for item in received.personal.identities if item.identity_type in system.provides)
+        outcome: str = _WITH_ARTIFACTS if body.artifacts else body.outcome
+        if len(found) > _FOUND_LIMIT:
+            outcome, found = _TOO_MANY_FOUND, ()
         return NewResult(
             task_id=body.task_id,
             request_id=body.request_id,
             system=received.participant,
             ce_id=received.event.id,
-            outcome=_WITH_ARTIFACTS if body.artifacts else body.outcome,
+            outcome=outcome,
             error=body.error.code if body.error else None,
             summary=(*body.summary, *aside),
             personal=body.personal,

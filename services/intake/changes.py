@@ -65,6 +65,8 @@ class Request:
     opened_at: datetime
     withdrawn_at: datetime | None = None
     wish: Wish | None = None
+    identities: int = 0
+    """How many proven ones the others were told of, once it is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ class Refused:
 class Proven:
     """Further identities of an accepted request."""
 
+    request: Request
     identities: tuple[Identity, ...]
 
 
@@ -188,7 +191,10 @@ def _amend_accepted(request: Request, amendment: AmendedPersonal, judge: Judge) 
         if getattr(amendment, member) is not None:
             return Refused(Reason.TOO_LATE, f"/personal/{member}", "the request is under way: submit a new one")
     proven = tuple(found for found in amendment.identities if judge.is_proven(found, request.portal))
-    return Proven(proven) if proven else Nothing()
+    known = request.identities + len(proven)
+    if known > IDENTITIES_LIMIT:
+        return _TOO_MANY
+    return Proven(replace(request, identities=known), proven) if proven else Nothing()
 
 
 def _amended(wish: Wish, amendment: AmendedPersonal, portal: str, judge: Judge) -> Wish | Refused:
@@ -312,5 +318,6 @@ def _told(request: Request, wish: Wish, opening: Opening) -> Reopened:
         state=state,
         reason=opening.reason.code if opening.reason else None,
         wish=wish if state is State.TRIAGE else None,
+        identities=len(opening.personal.subject.identities) if state is State.ACCEPTED else 0,
     )
     return Reopened(told, wish, opening)

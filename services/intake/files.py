@@ -59,6 +59,7 @@ class Files:
             case Refused():
                 return effect
             case Proven():
+                self._change(effect.request)
                 _tell_identities(said, effect, self._work)
             case Kept():
                 self._change(effect.request)
@@ -92,6 +93,7 @@ class Files:
                     request.version,
                     request.withdrawn_at,
                     copy_of(request, self._work),
+                    request.identities,
                 )
                 for request in changed
             ],
@@ -167,6 +169,7 @@ def _request(locked: Locked, work: Work) -> Request:
         locked.opened_at,
         locked.withdrawn_at,
         None if locked.copy is None else _wish(locked.request_id, locked.copy, work),
+        locked.identities,
     )
 
 

@@ -96,6 +96,7 @@ def _row(submission: Submission, begun: Begun, known: Known, work: Work) -> NewR
         opened_at=request.opened_at,
         withdrawn_at=request.withdrawn_at,
         copy=copy_of(request, work),
+        identities=request.identities,
     )
 
 

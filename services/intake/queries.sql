@@ -6,15 +6,15 @@ SELECT nextval('reference_number') FROM generate_series(1, $1)
 
 -- name: insert
 INSERT INTO requests (request_id, reference, portal, decision, reason, fingerprint, kid, received_at, opened_at,
-                      withdrawn_at, submission, personal)
+                      withdrawn_at, submission, personal, identities)
 SELECT *
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::timestamptz[],
-            $9::timestamptz[], $10::timestamptz[], $11::jsonb[], $12::text[])
+            $9::timestamptz[], $10::timestamptz[], $11::jsonb[], $12::text[], $13::integer[])
 ON CONFLICT (request_id) DO NOTHING
 RETURNING request_id
 
 -- name: lock
-SELECT request_id, reference, portal, decision, reason, version, opened_at, withdrawn_at, submission, personal
+SELECT request_id, reference, portal, decision, reason, version, opened_at, withdrawn_at, submission, personal, identities
 FROM requests
 WHERE request_id = ANY($1::uuid[])
 ORDER BY request_id
@@ -23,9 +23,10 @@ FOR UPDATE
 -- name: save
 UPDATE requests
 SET decision = changed.decision, reason = changed.reason, version = changed.version,
-    withdrawn_at = changed.withdrawn_at, submission = changed.submission, personal = changed.personal
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::timestamptz[], $6::jsonb[], $7::text[])
-     AS changed (request_id, decision, reason, version, withdrawn_at, submission, personal)
+    withdrawn_at = changed.withdrawn_at, submission = changed.submission, personal = changed.personal,
+    identities = changed.identities
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::timestamptz[], $6::jsonb[], $7::text[], $8::integer[])
+     AS changed (request_id, decision, reason, version, withdrawn_at, submission, personal, identities)
 WHERE requests.request_id = changed.request_id
 
 -- name: heard

@@ -40,6 +40,7 @@ class NewRequest:
     opened_at: datetime
     withdrawn_at: datetime | None = None
     copy: Copy | None = None
+    identities: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Locked:
     opened_at: datetime
     withdrawn_at: datetime | None
     copy: Copy | None
+    identities: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Saved:
     version: int
     withdrawn_at: datetime | None
     copy: Copy | None
+    identities: int = 0
 
 
 class Kind(StrEnum):
@@ -135,6 +138,7 @@ async def insert(connection: Connection, requests: Sequence[NewRequest]) -> froz
         [request.withdrawn_at for request in ordered],
         [request.copy.submission if request.copy else None for request in ordered],
         [request.copy.personal if request.copy else None for request in ordered],
+        [request.identities for request in ordered],
     )
     return frozenset(row["request_id"] for row in rows)
 
@@ -153,6 +157,7 @@ async def lock(connection: Connection, request_ids: Collection[UUID]) -> list[Lo
             row["opened_at"],
             row["withdrawn_at"],
             None if row["submission"] is None else Copy(row["submission"], row["personal"]),
+            row["identities"],
         )
         for row in rows
     ]
@@ -170,6 +175,7 @@ async def save(connection: Connection, requests: Sequence[Saved]) -> None:
             [request.withdrawn_at for request in requests],
             [request.copy.submission if request.copy else None for request in requests],
             [request.copy.personal if request.copy else None for request in requests],
+            [request.identities for request in requests],
         )
 
 

@@ -479,6 +479,19 @@ async def test_a_command_is_decided_once_and_its_decision_said_again(
     assert (ordered.body.order_id, ordered.body.systems) == (command_id, ("billing",))
 
 
+async def test_a_system_that_finds_too_much_is_looked_at_by_a_person(
+    collector: Consumer, outbox: PrivateOutbox, keys: Keys
+) -> None:
+    request_id = uuid4()
+    many = tuple(Identity(identity_type="account_id", identity_value=f"{number}") for number in range(51))
+    await collector.handle([opened_record(keys, request_id), planned_record(request_id, billing="asked")])
+    await collector.handle([finished_record(keys, request_id, "billing", identities=many)])
+    last = statuses(outbox, request_id)[-1]
+    assert last.reason is not None
+    assert (last.state, last.reason.code) == ("in_review", "system_failed")
+    assert [each.outcome for each in last.systems] == ["too_many_identities"]
+
+
 async def test_whoever_never_came_is_not_waited_for_after_a_release(
     collector: Consumer, outbox: PrivateOutbox, keys: Keys
 ) -> None:

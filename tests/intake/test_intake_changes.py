@@ -161,8 +161,20 @@ def test_no_more_identities_than_the_contract_has() -> None:
 def test_identities_of_what_is_accepted_are_those_that_are_proven() -> None:
     before = request(person(SHOWN))
     effect = apply(before, said(before, identity("x@example.org"), ACCOUNT), JUDGE)
-    assert effect == Proven((ACCOUNT,))
+    assert isinstance(effect, Proven)
+    assert effect.identities == (ACCOUNT,)
     assert apply(before, said(before, identity("x@example.org")), JUDGE) == Nothing()
+
+
+def test_what_is_accepted_is_not_amended_for_ever() -> None:
+    """Else the tasks of a portal's request outgrow a message, and it is stuck."""
+    before = request(person(SHOWN))
+    many = tuple(identity(f"acc-{number}", "account_id", proof()) for number in range(IDENTITIES_LIMIT - 1))
+    effect = apply(before, said(before, *many), JUDGE)
+    assert isinstance(effect, Proven)
+    refused = apply(effect.request, said(before, ACCOUNT), JUDGE)
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.pointer) == (Reason.MEMBER_INVALID, "/personal/identities")
 
 
 @pytest.mark.parametrize("changes", [{"requester": SELF}, {"details": Details(statement="more")}])
