@@ -1,6 +1,7 @@
 """`habeas deadline` and `habeas plan`: what the rules say, without any stack."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, assert_never
@@ -14,9 +15,19 @@ from habeas.contracts.vocabulary import Right
 from operations.completion import regulations
 from services.fanout.domain import FanoutError, make_plan
 from services.fanout.plan import Asked, Ended, Facts, NotConcerned, NotFound, Plan, PlanItem, Waiting
-from shared.law.deadline import deadline
-from shared.law.errors import LawError, NoExtensionError, UnknownPlaceError, UnknownRegulationError
+from shared.law.deadline import Timing, deadline, timing
+from shared.law.errors import (
+    ClockOnlyError,
+    LawError,
+    NoExtensionError,
+    NoPauseError,
+    PauseOrderError,
+    UnknownPlaceError,
+    UnknownRegulationError,
+)
 from shared.law.grounds import ground
+from shared.law.pauses import Pause
+from shared.law.regime import Clock, regime
 from shared.registry import Registry, RegistryError, load_registry
 
 DEFAULT_REGISTRY = Path(__file__).parents[2] / "registry" / "ale.toml"
@@ -42,35 +53,108 @@ def show_deadline(
     ],
     place: Annotated[
         str | None,
-        typer.Option(help="Whose public holidays count (ISO 3166-1 or -2). Default: the controller's place."),
+        typer.Option(help="Whose working days count (ISO 3166-1 or -2). Default: the controller's place."),
     ] = None,
     time_zone: Annotated[
         str | None, typer.Option(help="Whose day a day is (IANA name). Default: the controller's.")
     ] = None,
     right: Annotated[Right, typer.Option(help="Which right is asked for.")] = Right.ACCESS,
     extended: Annotated[bool, typer.Option("--extended", help="With the extension that the law allows.")] = False,
+    pause: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FROM..TO", help="From when until when a clarification by the person was waited for. Repeatable."
+        ),
+    ] = None,
+    identified: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE",
+            help="When the last proof was there: identity, an agent's authority, a fee. What it does is the regime's.",
+        ),
+    ] = None,
     registry: RegistryOption = DEFAULT_REGISTRY,
     as_json: JsonOption = False,
 ) -> None:
     """Say when the answer is due to a request, and by which rule."""
     controller = _load(registry).controller
     zone = _zone(time_zone) if time_zone else controller.time_zone
-    received_at = _instant(received, zone)
+    received_at = _instant(received, zone, "--received")
+    identified_at = _instant(identified, zone, "--identified") if identified else None
     where = place or controller.place
     try:
-        due = deadline(regulation, right, received_at, place=where, time_zone=zone, extended=extended)
+        pauses = [_pause(text, zone) for text in pause or ()]
+        found = timing(
+            regulation,
+            right,
+            received_at,
+            place=where,
+            time_zone=zone,
+            extended=extended,
+            pauses=pauses,
+            identified_at=identified_at,
+        )
     except LawError as error:
         raise _usage(error) from error
 
     if as_json:
-        asked = {"regulation": regulation, "right": right, "received_at": _utc(received_at), "place": where}
-        _print_json({**asked, "time_zone": zone.key, "due": due.model_dump(mode="json")})
+        asked = {
+            "regulation": regulation,
+            "right": right,
+            "received_at": _utc(received_at),
+            "identified_at": _utc(identified_at) if identified_at else None,
+            "pauses": [{"from": _utc(each.asked_at), "to": _utc(each.answered_at)} for each in pauses],
+            "place": where,
+            "time_zone": zone.key,
+        }
+        _print_json({**asked, "due": found.due.model_dump(mode="json"), **_beside(found)})
         return
-    typer.echo(f"Due on {due.on:%A} {due.on}, until the end of the day in {zone.key} ({_utc(due.at)}).")
-    if due.extended:
-        first = due.original_at.astimezone(zone)
-        typer.echo(f"The extension has to be announced by {first:%A} {first:%Y-%m-%d} ({_utc(due.original_at)}).")
-    typer.echo(due.rule)
+    for line in _told(found, regulation, zone):
+        typer.echo(line)
+
+
+def _beside(found: Timing) -> dict[str, Any]:
+    """What stands beside a due date, for programs."""
+    clock = found.clock
+    return {
+        "starts_on": found.starts_on.isoformat(),
+        "days_paused": found.days_paused,
+        "alarm_at": _utc(found.alarm_at),
+        "announce_by": _utc(found.announce_by) if found.announce_by else None,
+        "confirm_by": _utc(found.confirm_by) if found.confirm_by else None,
+        "clock_only": found.clock_only,
+        "sources": [clock.source, *([clock.pauses.source] if clock.pauses and found.days_paused else [])],
+        "notes": _notes(clock),
+        "unverified": list(clock.unverified),
+    }
+
+
+def _told(found: Timing, regulation: str, zone: ZoneInfo) -> Iterator[str]:
+    due = found.due
+    yield f"Due on {due.on:%A} {due.on}, until the end of the day in {zone.key} ({_utc(due.at)})."
+    if found.alarm_at != due.at:
+        yield f"The alarm stays on {_day(found.alarm_at, zone)}, the date without the pause: the pause is a claim."
+    if found.announce_by:
+        yield f"The extension has to be announced by {_day(found.announce_by, zone)}."
+    if found.confirm_by:
+        yield f"Receipt has to be confirmed to the person by {_day(found.confirm_by, zone)}."
+    yield due.rule
+    if found.days_paused and found.clock.pauses:
+        yield f"Pause: {found.clock.pauses.source}."
+    yield from _notes(found.clock)
+    if found.clock_only:
+        yield f"Clock only: of {regulation} nothing else is known here, and a person carries out what is asked."
+    if found.clock.unverified:
+        yield f"Unverified, from memory of the text: {'; '.join(found.clock.unverified)}."
+
+
+def _notes(clock: Clock) -> list[str]:
+    put_off = f"The law lets the answer be put off without saying by how long: {clock.extension_open}."
+    return [*clock.notes, *([put_off] if clock.extension_open else [])]
+
+
+def _day(instant: datetime, zone: ZoneInfo) -> str:
+    return f"{instant.astimezone(zone):%A %Y-%m-%d} ({_utc(instant)})"
 
 
 def show_plan(
@@ -88,6 +172,7 @@ def show_plan(
     now = datetime.now(UTC)
     where = rules.controller
     try:
+        regime(regulation).check_whole()
         due = deadline(regulation, right, now, place=where.place, time_zone=where.time_zone)
         plan = make_plan(rules, right, regulation, Facts(known=known), received_at=now, due_at=due.at)
     except (LawError, FanoutError) as error:
@@ -191,12 +276,14 @@ def _as_json(item: PlanItem, plan: Plan, registry: Registry) -> dict[str, Any]:
 
 def _usage(error: LawError | FanoutError) -> typer.BadParameter:
     match error:
-        case UnknownRegulationError():
+        case UnknownRegulationError() | ClockOnlyError():
             option = "--regulation"
         case UnknownPlaceError():
             option = "--place"
         case NoExtensionError():
             option = "--extended"
+        case NoPauseError() | PauseOrderError():
+            option = "--pause"
         case _:
             option = "--right"
     return typer.BadParameter(str(error), param_hint=option)
@@ -228,19 +315,28 @@ def _zone(name: str) -> ZoneInfo:
         ) from error
 
 
-def _instant(text: str, zone: ZoneInfo) -> datetime:
+def _instant(text: str, zone: ZoneInfo, option: str) -> datetime:
     try:
         if len(text) == len("2026-03-02"):
             return datetime.combine(date.fromisoformat(text), time(12), tzinfo=zone)
         instant = datetime.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(
-            "Write a date ('2026-03-02') or an instant with its offset ('2026-03-02T09:15:00Z').",
-            param_hint="--received",
+            "Write a date ('2026-03-02') or an instant with its offset ('2026-03-02T09:15:00Z').", param_hint=option
         ) from error
     if instant.tzinfo is None:
-        raise typer.BadParameter(f"Add an offset to the time: '{text}Z' for UTC.", param_hint="--received")
+        raise typer.BadParameter(f"Add an offset to the time: '{text}Z' for UTC.", param_hint=option)
     return instant
+
+
+def _pause(text: str, zone: ZoneInfo) -> Pause:
+    asked, dots, answered = text.partition("..")
+    if not dots:
+        raise typer.BadParameter(
+            f"{text!r} is no pause: write when it was asked and answered, such as '2026-03-05..2026-03-12'.",
+            param_hint="--pause",
+        )
+    return Pause(_instant(asked, zone, "--pause"), _instant(answered, zone, "--pause"))
 
 
 def _either(words: frozenset[str]) -> str:

@@ -70,7 +70,7 @@ def open_request(
 ) -> Opening:
     """Decide about a submission that keeps the contract, of a portal that may have left the registry since.
 
-    What cannot be classified is never refused: it opens for a person, under the strictest clock there is. A person
+    What cannot be classified is never refused: it opens for a person, under the strictest clock configured. A person
     whose identity no trusted method has proven is refused for now (GDPR Art. 12(2), 12(6)); nothing unproven is used.
     `vouched`: the privacy team has satisfied itself of every identity, and of who may act for the person.
     """
@@ -93,7 +93,7 @@ def open_request(
 
 
 def due_date(submission: RequestSubmitted, regulation: str | None, registry: Registry) -> Due:
-    """By the clock of its right and regulation, else by the strictest one there is."""
+    """By the clock of its right and regulation, else by the strictest one."""
     right = submission.right
     known = regimes().get(regulation or "")
     if known is None or not isinstance(right, Right) or not any(right in clock.rights for clock in known.clocks):
@@ -103,8 +103,9 @@ def due_date(submission: RequestSubmitted, regulation: str | None, registry: Reg
 
 
 def strictest_due(submission: RequestSubmitted, registry: Registry) -> Due:
+    """By the strictest clock of the regimes the registry names: one that the controller is not under sets no date."""
     place, zone = registry.controller.place, registry.controller.time_zone
-    return strictest_deadline(submission.received_at, place=place, time_zone=zone)
+    return strictest_deadline(submission.received_at, regulations=registry.regulations, place=place, time_zone=zone)
 
 
 def _decision(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from habeas.contracts.status import Due
 from habeas.contracts.submission import Correction, Details, Identity, Period, Requester, Subject, SubmissionPersonal
 from habeas.contracts.vocabulary import ProofLevel, Relationship, Right
 from services.intake.domain import CLOCK_TOLERANCE, due_date, in_future, is_proven, open_request, reference
@@ -24,6 +25,14 @@ WEB, HELPDESK = REGISTRY.portals["web"], REGISTRY.portals["helpdesk"]
 
 def opening(personal: SubmissionPersonal = PROVEN, portal: Any = WEB, vouched: bool = False, **members: Any) -> Any:
     return open_request(submission(**members), personal, portal=portal, registry=REGISTRY, now=NOW, vouched=vouched)
+
+
+def strictest(received_at: datetime) -> Due:
+    """The date of the strictest clock that the registry configures: of all that are known, others are stricter."""
+    place, zone = REGISTRY.controller.place, REGISTRY.controller.time_zone
+    due = strictest_deadline(received_at, regulations={"eu-gdpr"}, place=place, time_zone=zone)
+    assert due.at > strictest_deadline(received_at, regulations=(), place=place, time_zone=zone).at
+    return due
 
 
 AUTOMATED = tuple(
@@ -135,6 +144,8 @@ def test_what_is_clear_is_accepted(right: Right | str, details: dict[str, Any]) 
         ({"right": "seance", "jurisdiction": "US"}, PROVEN, "right_not_classified"),
         ({"right": "opt_out", "jurisdiction": "US"}, PROVEN, "regulation_unknown"),
         ({"right": "opt_out"}, wish(relationship="agent"), "right_not_automated"),
+        # Of a regime whose clock alone is known, nothing is carried out.
+        ({"right": "access", "regulation": "ccpa"}, PROVEN, "right_not_automated"),
         ({"right": "opt_out"}, wish(categories=("own_installation",)), "right_not_automated"),
         ({"right": "rectification"}, wish(relationship="agent"), "acts_for_another"),
         ({"right": "rectification"}, wish(categories=("horoscopes",)), "scope_unknown"),
@@ -143,8 +154,7 @@ def test_what_is_clear_is_accepted(right: Right | str, details: dict[str, Any]) 
 def test_what_is_unclear_is_never_refused(members: dict[str, Any], personal: SubmissionPersonal, code: str) -> None:
     found = opening(personal, **members)
     assert (found.decision, found.reason.code) == (Decision.TRIAGE, code)
-    zone = REGISTRY.controller.time_zone
-    assert found.due == strictest_deadline(RECEIVED, place=REGISTRY.controller.place, time_zone=zone)
+    assert found.due == strictest(RECEIVED)
 
 
 @pytest.mark.parametrize("right", AUTOMATED)
@@ -201,9 +211,8 @@ def test_a_portal_that_has_left_the_registry_proves_nothing() -> None:
 )
 def test_where_no_clock_fits_the_strictest_runs(regulation: str | None, right: str) -> None:
     at = datetime(2026, 3, 3, 9, tzinfo=UTC)
-    controller = REGISTRY.controller
     found = due_date(submission(right=right, received_at=at), regulation, REGISTRY)
-    assert found == strictest_deadline(at, place=controller.place, time_zone=controller.time_zone)
+    assert found == strictest(at)
 
 
 def test_a_regulation_that_is_named_needs_no_place() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from habeas.contracts.status import Due
 from habeas.contracts.vocabulary import Right
 from shared.law.deadline import deadline, due_by, strictest_deadline
 from shared.law.errors import (
@@ -107,7 +108,7 @@ def test_the_rule_says_how_the_date_came_about() -> None:
 
 def test_what_cannot_be_computed_is_refused() -> None:
     now = datetime(2026, 3, 2, tzinfo=UTC)
-    with pytest.raises(UnknownRegulationError, match="write one of eu-gdpr"):
+    with pytest.raises(UnknownRegulationError, match="write one of ccpa, eu-gdpr, "):
         deadline("gdpr", Right.ACCESS, now, place="DE-BE", time_zone=BERLIN)
     with pytest.raises(NoClockError, match="it does for access"):
         deadline("eu-gdpr", Right.OPT_OUT, now, place="DE-BE", time_zone=BERLIN)
@@ -235,6 +236,20 @@ def test_the_last_second_is_the_last(received_at: datetime, place: str, zone: Zo
 
 @given(received_times)
 def test_the_strictest_clock_is_no_later_than_any(received_at: datetime) -> None:
-    strictest = strictest_deadline(received_at, place="DE-BE", time_zone=BERLIN)
-    known = deadline("eu-gdpr", Right.ACCESS, received_at, place="DE-BE", time_zone=BERLIN)
-    assert strictest.at <= known.at
+    configured = {"eu-gdpr": Right.ACCESS, "ccpa": Right.OPT_OUT, "vcdpa": Right.ACCESS}
+    strictest = strictest_deadline(received_at, regulations=configured, place="DE-BE", time_zone=BERLIN)
+    dues = [deadline(*each, received_at, place="DE-BE", time_zone=BERLIN) for each in configured.items()]
+    assert strictest == min(dues, key=lambda due: due.at)
+
+
+def test_only_configured_regimes_are_looked_at_for_the_strictest() -> None:
+    def strictest(*regulations: str) -> Due:
+        received_at = datetime(2026, 3, 2, 9, tzinfo=UTC)
+        return strictest_deadline(received_at, regulations=regulations, place="DE-BE", time_zone=BERLIN)
+
+    assert strictest("eu-gdpr").on == date(2026, 4, 2)
+    assert strictest("eu-gdpr", "law25").on == date(2026, 4, 1)
+    assert strictest("eu-gdpr", "ccpa").rule.endswith(" Clock only.")
+    assert strictest().on == strictest("pipa").on == date(2026, 3, 12)
+    with pytest.raises(UnknownRegulationError):
+        strictest("eu-gdpr", "xx-law")

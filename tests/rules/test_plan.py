@@ -11,7 +11,7 @@ from habeas.contracts.task import ScopeItem
 from habeas.contracts.vocabulary import Action, Instruction, LegalBasis, Right, SystemState
 from services.fanout.domain import ACTIONS, RightNotPlannedError, identities_for, make_plan
 from services.fanout.plan import Asked, Assignment, Facts, NotConcerned, Plan, Reason, Waiting
-from shared.law.errors import UnknownRegulationError
+from shared.law.errors import ClockOnlyError, UnknownRegulationError
 from shared.law.regime import regime
 from shared.registry import Registry, load_registry
 
@@ -175,6 +175,8 @@ def test_what_cannot_be_planned_is_refused(ale: Registry) -> None:
     with pytest.raises(RightNotPlannedError, match="plans are made for access"):
         planned(ale, Right.UNCLASSIFIED, "email")
     with pytest.raises(UnknownRegulationError):
+        make_plan(ale, Right.ACCESS, "xx-law", Facts(frozenset({"email"})), received_at=RECEIVED_AT, due_at=DUE_AT)
+    with pytest.raises(ClockOnlyError, match="Of ccpa only the clock is known"):
         make_plan(ale, Right.ACCESS, "ccpa", Facts(frozenset({"email"})), received_at=RECEIVED_AT, due_at=DUE_AT)
 
 

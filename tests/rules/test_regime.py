@@ -1,18 +1,20 @@
 """The law as data: what it says about reach, and that data which contradicts itself is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from habeas.contracts.vocabulary import LegalBasis, Origin, Right
-from shared.law.errors import NoReachError, UnknownGroundError
+from shared.law.errors import ClockOnlyError, NoReachError, UnknownGroundError
 from shared.law.grounds import GROUNDS, ground
 from shared.law.reach import Beyond, Reached, reach
-from shared.law.regime import Clock, LastDay, Period, Reach, Regime, regime, regimes
+from shared.law.regime import Clock, LastDay, Period, Reach, Regime, Start, regime, regimes
 
 CONSENT, CONTRACT, OBLIGATION, VITAL, PUBLIC, INTERESTS = LegalBasis
 ALL = set(LegalBasis)
+DATA = Path(__file__).parents[2] / "shared" / "law" / "data"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,8 @@ def test_of_several_bases_the_one_that_is_reached_counts() -> None:
 
 
 def test_each_regime_is_found_by_its_code() -> None:
-    assert set(regimes()) == {"eu-gdpr"}
+    files = {file.stem for file in DATA.glob("*.toml")}
+    assert files == set(regimes())
     assert all(regime(code).code == code for code in regimes())
 
 
@@ -82,10 +85,32 @@ def test_a_regime_without_reach_is_clock_only() -> None:
     clock = Clock(
         rights=frozenset({Right.ACCESS}), first=Period(days=15), last_day=LastDay.STANDS, source="a test's rule"
     )
-    with pytest.raises(NoReachError, match="only its clock is known"):
-        Regime(code="test", title="A test's law", clocks=(clock,)).reach_of(Right.ACCESS)
-    with pytest.raises(NoReachError, match="it does for access"):
+    with pytest.raises(ClockOnlyError, match=r"Of test only the clock is known here.* Write one of eu-gdpr"):
+        Regime(code="test", title="A test's law", clock_only=True, clocks=(clock,)).reach_of(Right.ACCESS)
+    with pytest.raises(NoReachError, match="it is for access"):
         regime("eu-gdpr").reach_of(Right.OPT_OUT)
+
+
+def test_what_a_regime_lacks_has_to_be_said() -> None:
+    clock = Clock(rights=frozenset({Right.ACCESS}), first=Period(days=15), last_day=LastDay.STANDS, source="a rule")
+    reached = {Right.ACCESS: regime("eu-gdpr").reach_of(Right.ACCESS)}
+    with pytest.raises(ValidationError, match="write clock_only = true"):
+        Regime(code="test", title="A test's law", clocks=(clock,))
+    with pytest.raises(ValidationError, match="write clock_only = true"):
+        Regime(code="test", title="A test's law", clock_only=True, clocks=(clock,), reach=reached)
+    with pytest.raises(ValidationError, match="each right under one clock: access"):
+        Regime(code="test", title="A test's law", clock_only=True, clocks=(clock, clock))
+
+
+def test_no_clock_starts_before_the_receipt() -> None:
+    with pytest.raises(ValidationError, match="write receipt among starts"):
+        Clock(
+            rights=frozenset({Right.ACCESS}),
+            first=Period(days=15),
+            starts=frozenset({Start.FEE}),
+            last_day=LastDay.STANDS,
+            source="a rule",
+        )
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def loaded(folder: Path, text: str) -> Registry:
         ('languages = ["en"]', 'languages = ["English"]', "controller.languages[0]", "write an ISO 639-1 language"),
         ('contact = "privacy@ale.example"', 'contact = "us"', "controller.contact", "write a mail address"),
         ("[authorities.default]", "[authorities.CH]", "authorities.default", "is missing"),
-        ("eu-gdpr = [", "gdpr = [", "regulations.gdpr", "write one of eu-gdpr"),
+        ("eu-gdpr = [", "gdpr = [", "regulations.gdpr", "write one of ccpa, eu-gdpr"),
         ('"AT", "BE"', '"AT", "AT"', "regulations.eu-gdpr[1]", "remove AT"),
         ('["answering"', '["chatting"', f"{SUPPORT}[0].purposes[0]", "add it under [purposes]"),
         ('recipients = ["hosting"]', 'recipients = ["host"]', f"{SUPPORT}[0].recipients[0]", "[parties]"),

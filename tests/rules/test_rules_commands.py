@@ -40,6 +40,8 @@ def test_deadline_for_a_program() -> None:
         "regulation": "eu-gdpr",
         "right": "access",
         "received_at": "2026-03-02T23:30:00Z",
+        "identified_at": None,
+        "pauses": [],
         "place": "DE-BE",
         "time_zone": "Europe/Berlin",
         "due": {
@@ -48,6 +50,15 @@ def test_deadline_for_a_program() -> None:
             "original_at": "2026-04-07T21:59:59Z",
             "extended": True,
         },
+        "starts_on": "2026-03-03",
+        "days_paused": 0,
+        "alarm_at": "2026-06-03T21:59:59Z",
+        "announce_by": "2026-04-07T21:59:59Z",
+        "confirm_by": None,
+        "clock_only": False,
+        "sources": ["GDPR Art. 12(3); Reg. (EEC, Euratom) 1182/71 Art. 3"],
+        "notes": [],
+        "unverified": [],
     }
 
 
@@ -73,7 +84,7 @@ def test_place_and_time_zone_of_the_deadline(options: tuple[str, ...], on: str) 
 @pytest.mark.parametrize(
     ("options", "advice"),
     [
-        (("--regulation", "gdpr"), "--regulation: No regulation is called 'gdpr': write one of eu-gdpr"),
+        (("--regulation", "gdpr"), "--regulation: No regulation is called 'gdpr': write one of ccpa, eu-gdpr"),
         (("--received", "yesterday"), "--received: Write a date ('2026-03-02')"),
         (("--received", "2026-03-02T10:00"), "--received: Add an offset to the time: '2026-03-02T10:00Z'"),
         (("--place", "XX"), "--place: No public holidays are known for the place 'XX'"),
@@ -144,7 +155,9 @@ def test_plan_for_a_program() -> None:
         (("--identities", ","), "--identities: No identity type is named"),
         (("--right", "unclassified"), "--right: eu-gdpr sets no period for unclassified"),
         (("--right", "automated_decision"), "--right: No plan can be made for automated_decision"),
-        (("--regulation", "ccpa"), "--regulation: No regulation is called 'ccpa'"),
+        (("--regulation", "xx-law"), "--regulation: No regulation is called 'xx-law'"),
+        (("--regulation", "ccpa"), "--regulation: Of ccpa only the clock is known here"),
+        (("--regulation", "lgpd", "--right", "erasure"), "--regulation: Of lgpd only the clock is known here"),
     ],
 )
 def test_a_wrong_plan_option_is_a_usage_error(options: tuple[str, ...], advice: str) -> None:
