@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from habeas.contracts import Reason
 from habeas.contracts.command import (
     CommandDecided,
     CommandLift,
@@ -36,7 +37,11 @@ class Commands:
             locked.opened.request_id: self._case_of(locked, work)
             for locked in await store.lock_cases(work.connection, {received.request_id for received in batch})
         }
-        for command in (received.body for received in batch):
+        for received in batch:
+            command = received.body
+            if command.command_id in decided and decided[command.command_id].request_id != command.request_id:
+                work.refuse(received, Reason.CONFLICT, "/command_id", "used for another request: take a new id")
+                continue
             if command.command_id not in decided:
                 decided[command.command_id] = await self._decide(command, cases, work)
             work.send(DECISIONS, decided[command.command_id], subject=command.request_id)

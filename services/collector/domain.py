@@ -43,6 +43,15 @@ _FINAL: Final[Mapping[RequestOutcome, Notice]] = {
 }
 
 
+FINAL_MARKS: Final = frozenset(Told(notice, Recipient.REQUESTER).mark for notice in _FINAL.values())
+"""Of the letters that say how it ended."""
+
+_TOO_LATE: Final = FINAL_MARKS - {Told(Notice.WITHDRAWN, Recipient.REQUESTER).mark}
+
+_EACH_ORDER: Final = 100
+"""More than there are reasons for a review."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Standing:
     """Where a request stands by its facts."""
@@ -168,9 +177,7 @@ def _weighed(case: Case) -> _Standing | None:
 
 def _is_taken_back(case: Case) -> bool:
     """Whether a withdrawal came in time: not once the person is being told how it ended."""
-    finals = [notice for outcome, notice in _FINAL.items() if outcome is not RequestOutcome.WITHDRAWN]
-    on_its_way = any(Told(notice, Recipient.REQUESTER).mark in case.noticed for notice in finals)
-    return case.withdrawn and not on_its_way
+    return case.withdrawn and _TOO_LATE.isdisjoint(case.noticed)
 
 
 def _ended(case: Case, outcome: RequestOutcome, reason: StatusReason | None) -> _Standing:
@@ -208,7 +215,9 @@ def _notices(case: Case, standing: _Standing) -> Iterable[Told]:
     if standing.state is RequestState.TRIAGE:
         yield Told(Notice.DPO_TRIAGE, Recipient.DPO)
     if standing.review is not None:
-        yield Told(Notice.DPO_REVIEW, Recipient.DPO, 1 + tuple(ReviewReason).index(standing.review))
+        # Of the same reason again, once somebody has done something about it: what is repeated may fail again.
+        ordinal = 1 + tuple(ReviewReason).index(standing.review) + _EACH_ORDER * len(case.orders)
+        yield Told(Notice.DPO_REVIEW, Recipient.DPO, ordinal)
 
 
 def _status(case: Case, standing: _Standing, now: datetime) -> StatusChanged | None:

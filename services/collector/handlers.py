@@ -161,7 +161,7 @@ class Handlers:
         superseded = received.body.supersedes
         if superseded is not None:
             newer = self._new_result(received, work)
-            if await store.replace_result(work.connection, newer, superseded):
+            if await store.replace_result(work.connection, newer, superseded, domain.FINAL_MARKS):
                 return KnownResult(newer.ce_id, newer.fingerprint, newer.kid)
         work.refuse(
             received,

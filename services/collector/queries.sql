@@ -52,7 +52,11 @@ WHERE task_id = $1 AND ce_id = $10 AND system = $11 AND request_id = $12
       WHERE cases.request_id = results.request_id
         AND (status ->> 'state' = 'in_review'
              OR status ->> 'state' = 'in_progress' AND outcome IN ('failed', 'needs_input', 'unsupported'))
+        AND NOT noticed && $14::text[]
   )
+  -- What the person is given was, or is being, put together from the answers as they were.
+  AND NOT EXISTS (SELECT FROM assemblies WHERE assemblies.request_id = results.request_id)
+  AND NOT EXISTS (SELECT FROM answers WHERE answers.request_id = results.request_id)
 RETURNING task_id
 
 -- name: known_results

@@ -225,9 +225,12 @@ async def record_results(connection: Connection, results: Collection[NewResult])
     return frozenset(map(_key, rows))
 
 
-async def replace_result(connection: Connection, result: NewResult, superseded: UUID) -> bool:
+async def replace_result(
+    connection: Connection, result: NewResult, superseded: UUID, unless_noticed: Collection[str]
+) -> bool:
     """Puts a system's newer answer in place of `superseded`, as long as a person is still looking at the case, or the
-    others are still at work and the first answer was none."""
+    others are still at work and the first answer was none; not once the person is told how it ended (the marks
+    `unless_noticed`), or gets a copy without it."""
     row = await connection.fetchval(
         _SQL["replace_result"],
         result.task_id,
@@ -243,6 +246,7 @@ async def replace_result(connection: Connection, result: NewResult, superseded: 
         result.system,
         result.request_id,
         result.error,
+        list(unless_noticed),
     )
     return row is not None
 

@@ -297,6 +297,22 @@ async def test_an_answer_under_review_is_superseded(collector: Consumer, outbox:
     assert len(outbox.dead_letters()) == 1
 
 
+@pytest.mark.parametrize("right", ["access", "erasure"])
+async def test_an_answer_is_not_superseded_once_the_person_is_told(
+    collector: Consumer, outbox: PrivateOutbox, keys: Keys, right: str
+) -> None:
+    """Else a second letter would call complete what the first, or the copy, went out without."""
+    request_id, ce_id = uuid4(), uuid4()
+    both = planned_record(request_id, billing="asked", support="asked")
+    failed = finished_record(keys, request_id, "billing", "failed", ce_id=ce_id)
+    support = finished_record(keys, request_id, "support", records=(record(),))
+    await collector.handle([opened_record(keys, request_id, right=right), both, failed, support])
+    await collector.handle([command_record(CommandRelease, request_id)])
+    await collector.handle([finished_record(keys, request_id, "billing", supersedes=ce_id)])
+    assert [letter.reason for letter in outbox.dead_letters()] == [Reason.CONFLICT]
+    assert "completed" not in notices(outbox, request_id)
+
+
 async def test_only_the_system_itself_answers(collector: Consumer, outbox: PrivateOutbox, keys: Keys) -> None:
     """Its topic says who it is: naming another, or answering another's task, is refused."""
     request_id = uuid4()
@@ -477,6 +493,14 @@ async def test_a_command_is_decided_once_and_its_decision_said_again(
     ]
     (ordered,) = outbox.said(RoundOrdered)
     assert (ordered.body.order_id, ordered.body.systems) == (command_id, ("billing",))
+
+
+async def test_a_command_id_is_of_one_request(collector: Consumer, outbox: PrivateOutbox, keys: Keys) -> None:
+    one, two, command_id = uuid4(), uuid4(), uuid4()
+    await collector.handle([opened_record(keys, one), opened_record(keys, two)])
+    await collector.handle([command_record(CommandLift, each, command_id) for each in (one, two)])
+    assert decisions(outbox) == [(False, "not_restricted")]
+    assert [letter.reason for letter in outbox.dead_letters()] == [Reason.CONFLICT]
 
 
 async def test_a_system_that_finds_too_much_is_looked_at_by_a_person(

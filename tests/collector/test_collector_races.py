@@ -41,8 +41,9 @@ def test_a_system_is_repeated_by_the_first_of_two_operators() -> None:
     assert refusal(known, order("retry", "billing"), None) == "not_failed"
     assert standing(known) == ("in_progress", None, None), "at work again, before fan-out has said so"
     known = planned(known, asked(known.opened.request_id, "billing", "erase", "erase"))
-    known, _ = after(answered(known, "billing", "failed", attempt=2))
+    known, step = after(answered(known, "billing", "failed", attempt=2))
     assert standing(known) == ("in_review", None, "system_failed")
+    assert len(step.notices) == 1, "the privacy team is told that it failed again"
     assert refusal(known, order("retry", "billing"), None) is None
 
 

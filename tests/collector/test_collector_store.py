@@ -164,7 +164,7 @@ async def test_a_result_is_replaced_under_review_by_its_author_and_by_name(
         await store.record_results(connection, [first])
         await store.save(connection, [saved(ONE, state=state)])
         named = first.ce_id if by_its_name else uuid4()
-        assert await store.replace_result(connection, newer, named) is expected
+        assert await store.replace_result(connection, newer, named, ()) is expected
         known = await store.known_results(connection, [first.task_id])
     assert known[first.key].ce_id == (newer.ce_id if expected else first.ce_id)
 
@@ -175,7 +175,7 @@ async def test_an_answer_that_was_one_is_not_replaced_while_others_are_at_work(p
         await store.open_cases(connection, [opened(request_id=ONE)])
         await store.record_results(connection, [first])
         await store.save(connection, [saved(ONE, state="in_progress")])
-        assert not await store.replace_result(connection, result(outcome="failed"), first.ce_id)
+        assert not await store.replace_result(connection, result(outcome="failed"), first.ce_id, ())
 
 
 async def test_what_was_saved_is_what_is_locked(pool: Pool) -> None:
