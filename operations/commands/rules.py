@@ -76,7 +76,12 @@ def show_deadline(
     registry: RegistryOption = DEFAULT_REGISTRY,
     as_json: JsonOption = False,
 ) -> None:
-    """Say when the answer is due to a request, and by which rule."""
+    """Say when the answer is due to a request, and by which rule.
+
+    Waiting for a clarification moves the date by the days waited, where the regime lets it. In the EU that is a
+    claim: the alarm stays on the date without it. In the UK proof of identity starts the clock; in California nothing
+    moves it.
+    """
     controller = _load(registry).controller
     zone = _zone(time_zone) if time_zone else controller.time_zone
     received_at = _instant(received, zone, "--received")

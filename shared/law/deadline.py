@@ -9,8 +9,7 @@ counted from the start again, never from a date that was clamped or moved.
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
-from textwrap import shorten
-from typing import Final, NotRequired, TypedDict, Unpack
+from typing import NotRequired, TypedDict, Unpack
 from zoneinfo import ZoneInfo
 
 from habeas.contracts.status import Due
@@ -19,10 +18,8 @@ from shared.law.counting import Ending, counted_day, last_day, last_second
 from shared.law.errors import NaiveTimeError, NoExtensionError
 from shared.law.pauses import Pause, check_pauses, days_waited
 from shared.law.places import working_days
-from shared.law.regime import Clock, LastDay, Period, Question, Start, Unit, regime, regimes
-
-_LONGEST_NAME: Final = 48
-"""Of a holiday in a rule, which the contract gives one line."""
+from shared.law.regime import Clock, Period, Question, Start, regime, regimes
+from shared.law.rule_text import Computation, rule_text
 
 
 class Circumstances(TypedDict):
@@ -119,50 +116,46 @@ def _time(
         pauses = (*pauses, Pause(received_at, identified_at, Question.IDENTITY))
 
     days = working_days(place)
-    whole = _whole(clock) if extended else clock.first
+    safe = () if clock.pauses and clock.pauses.claim else pauses
 
     def ending(period: Period, counting: Collection[Pause]) -> tuple[Ending, int]:
         waited = days_waited(counting, start, counted_day(start, period, days), time_zone)
         return last_day(clock, start, period, days, waited=waited), waited
 
-    claimed = clock.pauses is not None and clock.pauses.claim
-    safe = () if claimed else pauses
+    def until(period: Period, counting: Collection[Pause]) -> datetime:
+        return last_second(ending(period, counting)[0].on, time_zone)
+
+    whole = _whole(clock) if extended else clock.first
     final, waited = ending(whole, pauses)
-    original, _ = ending(clock.first, ())
-    announced, _ = ending(clock.first, safe)
-    alarm, _ = ending(whole, safe)
-    told = "".join(
-        (
-            f"{clock.source}: {_length(clock, place)} ",
-            f"from receipt on {received} ({time_zone.key})"
-            if start == received
-            else f"from the last proof on {start}, received on {received} ({time_zone.key})",
-            ", whenever identity was proven" if idle else "",
-            f", extended by {clock.extension} from the same start" if extended else "",
-            _paused(waited, pauses, claimed=claimed),
-            _moved(clock, final, place),
-            ". Computed, not confirmed by a person.",
-            " Partly from memory of the text, unverified." if clock.unverified else "",
-            " Clock only." if clock_only else "",
-        )
+    computation = Computation(
+        clock=clock,
+        clock_only=clock_only,
+        received=received,
+        start=start,
+        place=place,
+        time_zone=time_zone.key,
+        extended=extended,
+        ending=final,
+        waited=waited,
+        questions={pause.about for pause in pauses},
+        proof_is_idle=idle,
     )
+    confirmation = clock.confirmation and counted_day(received, clock.confirmation, days)
     return Timing(
         due=Due(
             at=last_second(final.on, time_zone),
             on=final.on,
-            rule=told,
-            original_at=last_second(original.on, time_zone),
+            rule=rule_text(computation),
+            original_at=until(clock.first, ()),
             extended=extended,
         ),
         clock=clock,
         clock_only=clock_only,
         starts_on=start,
         days_paused=waited,
-        alarm_at=last_second(alarm.on, time_zone),
-        announce_by=last_second(announced.on, time_zone) if extended else None,
-        confirm_by=last_second(counted_day(received, clock.confirmation, days), time_zone)
-        if clock.confirmation
-        else None,
+        alarm_at=until(whole, safe),
+        announce_by=until(clock.first, safe) if extended else None,
+        confirm_by=last_second(confirmation, time_zone) if confirmation else None,
     )
 
 
@@ -174,27 +167,3 @@ def _whole(clock: Clock) -> Period:
     """The first period and the extension, from one start."""
     more = clock.extension.amount if clock.extension else 0
     return Period.model_validate({clock.first.unit: clock.first.amount + more})
-
-
-def _length(clock: Clock, place: str) -> str:
-    return f"{clock.first} of {place}" if clock.first.unit is Unit.WORKING_DAYS else str(clock.first)
-
-
-def _paused(waited: int, pauses: Collection[Pause], *, claimed: bool) -> str:
-    if not pauses:
-        return ""
-    about = " and ".join(sorted({pause.about for pause in pauses}))
-    claim = ", a claim" if claimed else ""
-    return f", paused {waited} {'day' if waited == 1 else 'days'} for {about}{claim}"
-
-
-def _moved(clock: Clock, ending: Ending, place: str) -> str:
-    parts = []
-    if ending.why is not None:
-        why = shorten(ending.why, _LONGEST_NAME, placeholder=" …")
-        parts.append(f"; {ending.counted} is not worked in {place} ({why})")
-        if clock.last_day is LastDay.STANDS:
-            parts.append(", and stands")
-    if ending.on != ending.counted:
-        parts.append(f", so the period ends on {ending.on}")
-    return "".join(parts)

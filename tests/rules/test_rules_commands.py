@@ -67,6 +67,49 @@ def test_an_extension_says_until_when_it_has_to_be_announced() -> None:
     assert "has to be announced by Tuesday 2026-04-07" in result.output
 
 
+def test_a_claimed_pause_keeps_the_alarm() -> None:
+    options = ("--pause", "2026-02-16..2026-02-20", "--pause", "2026-02-18..2026-02-24", "--identified", "2026-01-27")
+    said = habeas("deadline", "--regulation", "eu-gdpr", "--received", "2026-01-26", *options).output
+    assert said.startswith("Due on Monday 2026-03-09")  # 26 February and nine days: a Saturday
+    assert "The alarm stays on Thursday 2026-02-26 (2026-02-26T22:59:59Z), the date without the pause" in said
+    assert "paused 9 days for clarification and identity, a claim" in said
+    assert "Pause: EDPB Guidelines 01/2022" in said
+    assert "Clock only" not in said
+
+
+def test_a_pause_for_a_program() -> None:
+    options = ("--place", "GB-ENG", "--time-zone", "Europe/London", "--pause", "2026-03-05T10:00:00+01:00..2026-03-12")
+    command = ("deadline", "--regulation", "uk-gdpr", "--received", "2026-03-02", "--identified", "2026-03-04")
+    answer = json.loads(habeas(*command, *options, "--extended", "--json").stdout)
+    assert answer["pauses"] == [{"from": "2026-03-05T09:00:00Z", "to": "2026-03-12T12:00:00Z"}]
+    assert answer["identified_at"] == "2026-03-04T12:00:00Z"
+    assert answer["due"].pop("rule")
+    assert answer["due"] == {
+        "at": "2026-06-11T22:59:59Z",
+        "on": "2026-06-11",
+        "original_at": "2026-04-07T22:59:59Z",
+        "extended": True,
+    }
+    assert (answer["starts_on"], answer["days_paused"]) == ("2026-03-04", 7)
+    assert (answer["alarm_at"], answer["announce_by"]) == ("2026-06-11T22:59:59Z", "2026-04-13T22:59:59Z")
+    assert answer["clock_only"] is True
+    assert answer["sources"] == ["UK GDPR Art. 12A (DUA Act 2025 s. 76); ICO", "UK GDPR Art. 12A (DUA Act 2025 s. 76)"]
+
+
+def test_what_is_only_a_clock_and_what_is_from_memory_says_so() -> None:
+    said = habeas("deadline", "--regulation", "fadp", "--received", "2026-03-02", "--place", "CH-ZH").output
+    assert "Clock only: of fadp nothing else is known here" in said
+    assert "Unverified, from memory of the text: Art. 18 of the Ordinance" in said
+    assert "The law lets the answer be put off without saying by how long: the person is told the new date." in said
+
+
+def test_california_wants_a_confirmation_and_never_rolls() -> None:
+    said = habeas("deadline", "--regulation", "ccpa", "--received", "2026-03-04", "--place", "US-CA").output
+    assert said.startswith("Due on Saturday 2026-04-18")
+    assert "Receipt has to be confirmed to the person by Wednesday 2026-03-18" in said
+    assert "Our policy is never later" in said
+
+
 @pytest.mark.parametrize(
     ("options", "on"),
     [
@@ -91,6 +134,13 @@ def test_place_and_time_zone_of_the_deadline(options: tuple[str, ...], on: str) 
         (("--time-zone", "Bonn"), "--time-zone: 'Bonn' is no time zone"),
         (("--right", "opt_out"), "--right: eu-gdpr sets no period for opt_out"),
         (("--right", "forget"), "'forget' is not one of 'access'"),
+        (("--pause", "2026-03-05"), "--pause: '2026-03-05' is no pause: write when it was asked and answered"),
+        (("--pause", "2026-03-05.."), "--pause: Write a date ('2026-03-02')"),
+        (("--pause", "2026-03-05..2026-03-04"), "--pause: A question asked on 2026-03-05 cannot be answered on"),
+        (("--pause", "2026-03-01..2026-03-04"), "--pause: A question asked on 2026-03-01 cannot be about a request"),
+        (("--identified", "soon"), "--identified: Write a date ('2026-03-02')"),
+        (("--regulation", "ccpa", "--pause", "2026-03-03..2026-03-04"), "--pause: This clock does not pause for"),
+        (("--regulation", "pipa", "--extended"), "--extended: PIPA Enforcement Decree Art. 41 sets no length"),
     ],
 )
 def test_a_wrong_deadline_option_is_a_usage_error(options: tuple[str, ...], advice: str) -> None:
