@@ -7,7 +7,6 @@ from pathlib import Path
 from operations.stack import Ports, Stack
 from operations.stack.folder import read_json
 
-
 ROOT = Path(__file__).parents[2]
 
 
