@@ -1,7 +1,6 @@
 """`habeas deadline` and `habeas plan`: what the rules say, without any stack."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, assert_never
@@ -13,9 +12,10 @@ from rich.table import Table
 
 from habeas.contracts.vocabulary import Right
 from operations.completion import regulations
+from operations.timing_text import beside, told, utc
 from services.fanout.domain import FanoutError, make_plan
 from services.fanout.plan import Asked, Ended, Facts, NotConcerned, NotFound, Plan, PlanItem, Waiting
-from shared.law.deadline import Timing, deadline, timing
+from shared.law.deadline import deadline, timing
 from shared.law.errors import (
     ClockOnlyError,
     LawError,
@@ -27,7 +27,7 @@ from shared.law.errors import (
 )
 from shared.law.grounds import ground
 from shared.law.pauses import Pause
-from shared.law.regime import Clock, regime
+from shared.law.regime import regime
 from shared.registry import Registry, RegistryError, load_registry
 
 DEFAULT_REGISTRY = Path(__file__).parents[2] / "registry" / "ale.toml"
@@ -106,60 +106,16 @@ def show_deadline(
         asked = {
             "regulation": regulation,
             "right": right,
-            "received_at": _utc(received_at),
-            "identified_at": _utc(identified_at) if identified_at else None,
-            "pauses": [{"from": _utc(each.asked_at), "to": _utc(each.answered_at)} for each in pauses],
+            "received_at": utc(received_at),
+            "identified_at": utc(identified_at) if identified_at else None,
+            "pauses": [{"from": utc(each.asked_at), "to": utc(each.answered_at)} for each in pauses],
             "place": where,
             "time_zone": zone.key,
         }
-        _print_json({**asked, "due": found.due.model_dump(mode="json"), **_beside(found)})
+        _print_json({**asked, "due": found.due.model_dump(mode="json"), **beside(found)})
         return
-    for line in _told(found, regulation, zone):
+    for line in told(found, regulation, zone):
         typer.echo(line)
-
-
-def _beside(found: Timing) -> dict[str, Any]:
-    """What stands beside a due date, for programs."""
-    clock = found.clock
-    return {
-        "starts_on": found.starts_on.isoformat(),
-        "days_paused": found.days_paused,
-        "alarm_at": _utc(found.alarm_at),
-        "announce_by": _utc(found.announce_by) if found.announce_by else None,
-        "confirm_by": _utc(found.confirm_by) if found.confirm_by else None,
-        "clock_only": found.clock_only,
-        "sources": [clock.source, *([clock.pauses.source] if clock.pauses and found.days_paused else [])],
-        "notes": _notes(clock),
-        "unverified": list(clock.unverified),
-    }
-
-
-def _told(found: Timing, regulation: str, zone: ZoneInfo) -> Iterator[str]:
-    due = found.due
-    yield f"Due on {due.on:%A} {due.on}, until the end of the day in {zone.key} ({_utc(due.at)})."
-    if found.alarm_at != due.at:
-        yield f"The alarm stays on {_day(found.alarm_at, zone)}, the date without the pause: the pause is a claim."
-    if found.announce_by:
-        yield f"The extension has to be announced by {_day(found.announce_by, zone)}."
-    if found.confirm_by:
-        yield f"Receipt has to be confirmed to the person by {_day(found.confirm_by, zone)}."
-    yield due.rule
-    if found.days_paused and found.clock.pauses:
-        yield f"Pause: {found.clock.pauses.source}."
-    yield from _notes(found.clock)
-    if found.clock_only:
-        yield f"Clock only: of {regulation} nothing else is known here, and a person carries out what is asked."
-    if found.clock.unverified:
-        yield f"Unverified, from memory of the text: {'; '.join(found.clock.unverified)}."
-
-
-def _notes(clock: Clock) -> list[str]:
-    put_off = f"The law lets the answer be put off without saying by how long: {clock.extension_open}."
-    return [*clock.notes, *([put_off] if clock.extension_open else [])]
-
-
-def _day(instant: datetime, zone: ZoneInfo) -> str:
-    return f"{instant.astimezone(zone):%A %Y-%m-%d} ({_utc(instant)})"
 
 
 def show_plan(
@@ -270,7 +226,7 @@ def _as_json(item: PlanItem, plan: Plan, registry: Registry) -> dict[str, Any]:
         "state": item.state,
         "reason": item.reason,
         "action": assignment.action if assignment else None,
-        "due_at": _utc(assignment.due_at) if assignment else None,
+        "due_at": utc(assignment.due_at) if assignment else None,
         "scope": [entry.model_dump(mode="json") for entry in assignment.scope] if assignment else [],
         "needs": sorted(assignment.needs) if assignment else [],
         "waits_for": sorted(_finders(item, plan)) if isinstance(item, Waiting) else [],
@@ -346,10 +302,6 @@ def _pause(text: str, zone: ZoneInfo) -> Pause:
 
 def _either(words: frozenset[str]) -> str:
     return " or ".join(sorted(words))
-
-
-def _utc(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _print_json(value: dict[str, Any]) -> None:
