@@ -215,6 +215,15 @@ def test_where_no_clock_fits_the_strictest_runs(regulation: str | None, right: s
     assert found == strictest(at)
 
 
+def test_a_stricter_clock_counts_once_the_registry_names_its_regime() -> None:
+    also = REGISTRY.model_copy(update={"regulations": {**REGISTRY.regulations, "pipa": ("KR",)}})
+    members = submission(right="access", jurisdiction="KR")
+    found = open_request(members, PROVEN, portal=WEB, registry=also, now=NOW)
+    assert (found.decision, found.regulation) == (Decision.TRIAGE, "pipa")
+    assert found.due.at < opening(right="access", jurisdiction="KR").due.at
+    assert found.due.rule.startswith("PIPA")
+
+
 def test_a_regulation_that_is_named_needs_no_place() -> None:
     assert opening(regulation="eu-gdpr", jurisdiction=None).decision is Decision.ACCEPTED
 

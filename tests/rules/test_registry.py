@@ -50,6 +50,14 @@ def test_ale_holds_what_its_policy_says(
     assert (Origin.THIRD_PARTY in held.origin) <= bool(held.sources)
 
 
+def test_a_registry_may_name_a_regime_of_which_only_the_clock_is_known(tmp_path: Path) -> None:
+    file = tmp_path / "registry.toml"
+    file.write_text(TEXT.replace("[regulations]\n", '[regulations]\nccpa = ["US"]\n'), encoding="utf-8")
+    registry = load_registry(file)
+    assert registry.regulation_for("US-CA") == "ccpa"
+    assert set(registry.regulations) == {"eu-gdpr", "ccpa"}
+
+
 def test_ale_has_no_other_categories(ale: Registry) -> None:
     assert [len(system.categories) for system in ale.systems.values()] == [2, 2, 2, 3]
     assert ale.category("billing", "visits") is None
