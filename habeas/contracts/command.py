@@ -55,6 +55,9 @@ class CommandClassify(Order):
     """None: as submitted."""
     authorised: bool = False
     """The privacy team vouches for the identities given, and for the requester's authority to act for the subject."""
+    revision: Ordinal | None = None
+    """Which state of the request was read, as the privacy team is told it: needed to vouch. What was added since is not
+    vouched for."""
 
 
 class CommandRefuse(Order):

@@ -186,6 +186,31 @@ class TaskOutcome(StrEnum):
     UNSUPPORTED = "unsupported"
 
 
+class TaskErrorCode(StrEnum):
+    """What may stand in a system's way.
+
+    Another code is shown to nobody as it is: whoever chose it may have put a person's name into it.
+    """
+
+    OLD_VALUE_DIFFERS = "old_value_differs"
+    ALREADY_FILLED = "already_filled"
+    FIELD_UNKNOWN = "field_unknown"
+    RECORD_UNKNOWN = "record_unknown"
+    RECORD_ID_MISSING = "record_id_missing"
+    VALUE_MISSING = "value_missing"
+    VALUE_INVALID = "value_invalid"
+    VALUE_TAKEN = "value_taken"
+    OP_UNKNOWN = "op_unknown"
+    CORRECTIONS_MISSING = "corrections_missing"
+    PURPOSE_UNKNOWN = "purpose_unknown"
+    ANSWER_TOO_LARGE = "answer_too_large"
+    ACTION_UNSUPPORTED = "action_unsupported"
+    PROCESSOR_REFUSED = "processor_refused"
+    """A processor of the system's declined."""
+    HANDLER_FAILED = "handler_failed"
+    OTHER = "other"
+
+
 class Did(StrEnum):
     """What a system did with the records of a category."""
 

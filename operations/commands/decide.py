@@ -74,6 +74,9 @@ def classify(
     authorised: Annotated[
         bool, typer.Option("--authorised", help="You vouch for the identities and for the authority to ask.")
     ] = False,
+    revision: Annotated[
+        int | None, typer.Option(min=1, help="Which revision of the request you have read; needed to vouch for it.")
+    ] = None,
     by: By = None,
     expected_version: Version = None,
     command_id: CommandId = None,
@@ -82,7 +85,18 @@ def classify(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a request in triage is; it goes on if it can be carried out so."""
-    arguments = {"right": right, "regulation": regulation, "jurisdiction": jurisdiction, "authorised": authorised}
+    if authorised and revision is None:
+        raise UsageError(
+            "Say which revision of the request you have read: --revision N. The mail to the privacy team names it, and "
+            "`habeas status`. What the portal has added since is not vouched for."
+        )
+    arguments = {
+        "right": right,
+        "regulation": regulation,
+        "jurisdiction": jurisdiction,
+        "authorised": authorised,
+        "revision": revision,
+    }
     _give(CommandClassify, request, arguments, _Given(reason, by, expected_version, command_id, wait, root, as_json))
 
 

@@ -80,6 +80,8 @@ def _facts(case: Case, now: datetime) -> list[tuple[str, str]]:
     ]
     if said is None:
         return [*facts, ("State", "opened; the collector has published no status yet")]
+    if said.state == "triage":
+        facts.append(("Revision", f"{opened.get('version', 1)}: what `habeas classify --authorised` vouches for"))
     facts += [
         ("Received", _instant(said.received_at)),
         (
@@ -129,6 +131,7 @@ def _as_json(case: Case, now: datetime) -> dict[str, Any]:
         "reference": case.opened.get("reference"),
         "portal": case.opened.get("portal"),
         "decision": case.opened.get("decision"),
+        "revision": case.opened.get("version", 1),
         "status": {**said.model_dump(mode="json"), "overdue": is_overdue(said, now)} if said else None,
         "tasks": [
             {

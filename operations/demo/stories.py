@@ -201,8 +201,10 @@ async def a_child_reported(demo: Demo) -> None:
     await demo.victim_gone.wait()
     await demo.submit(CHILD)
     await demo.reaches(CHILD, "triage: child_reported")
-    said = "classify {} --right erasure --authorised --reason child_reported"
-    await demo.decide(CommandClassify, CHILD, said, right=Right.ERASURE, authorised=True, reason="child_reported")
+    said = "classify {} --right erasure --authorised --revision 1 --reason child_reported"
+    await demo.decide(
+        CommandClassify, CHILD, said, right=Right.ERASURE, authorised=True, revision=1, reason="child_reported"
+    )
     await demo.closes(CHILD)
     await demo.use(CHILD, Moment.AFTER)
 

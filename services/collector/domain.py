@@ -213,7 +213,7 @@ def _notices(case: Case, standing: _Standing) -> Iterable[Told]:
     if standing.final is not None:
         yield Told(standing.final, Recipient.REQUESTER)
     if standing.state is RequestState.TRIAGE:
-        yield Told(Notice.DPO_TRIAGE, Recipient.DPO)
+        yield Told(Notice.DPO_TRIAGE, Recipient.DPO, opened.version)  # of each revision: it may be about somebody else
     if standing.review is not None:
         # Of the same reason again, once somebody has done something about it: what is repeated may fail again.
         ordinal = 1 + tuple(ReviewReason).index(standing.review) + _EACH_ORDER * len(case.orders)

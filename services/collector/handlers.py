@@ -139,7 +139,7 @@ class Handlers:
             system=received.participant,
             ce_id=received.event.id,
             outcome=outcome,
-            error=body.error.code if body.error else None,
+            error=results.error_code(body),
             summary=(*body.summary, *aside),
             personal=body.personal,
             found=work.seal(SystemsFinished, FoundPersonal(identities=found), subject=body.request_id)

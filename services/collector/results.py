@@ -7,8 +7,8 @@ from typing import Final
 from uuid import UUID
 
 from habeas.contracts.command import Verdict
-from habeas.contracts.result import Record, SummaryItem
-from habeas.contracts.vocabulary import Action, Did, RequestOutcome, Right, SystemState, TaskOutcome
+from habeas.contracts.result import Record, SummaryItem, TaskFinished
+from habeas.contracts.vocabulary import Action, Did, RequestOutcome, Right, SystemState, TaskErrorCode, TaskOutcome
 from services.collector.answer import ground_for_leaving_out
 from services.collector.case import Case, OrderKind, Result, ReviewReason
 from shared.events import PlannedSystem, StatementItem, SystemNote
@@ -72,6 +72,14 @@ def _done(case: Case, planned: PlannedSystem) -> Iterable[StatementItem]:
             if item.did == Did.UNRESTRICTED and overridden:
                 members["ground"] = OVERRIDING_GROUNDS
             yield StatementItem(system=planned.system, **members)
+
+
+def error_code(answer: TaskFinished) -> str | None:
+    """The code that is shown to others: one of the contract's, since any other could name a person."""
+    if answer.error is None:
+        return None
+    known = answer.error.code in tuple(TaskErrorCode)
+    return answer.error.code if known else TaskErrorCode.OTHER
 
 
 def left_out(named: Sequence[SummaryItem], records: Iterable[Record]) -> tuple[SummaryItem, ...]:

@@ -42,6 +42,7 @@ class NotAccepted(StrEnum):
     REQUEST_UNKNOWN = "request_unknown"
     NOT_IN_TRIAGE = "not_in_triage"
     GROUND_UNKNOWN = "ground_unknown"
+    AMENDED_SINCE = "amended_since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +130,6 @@ class Proven:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """Something is different for whoever decides about it, and nothing is to be told."""
-
-    request: Request
-
-
-@dataclass(frozen=True, slots=True)
 class Reopened:
     """It is to be told anew: `request` is what it is from now on, and `wish` what `opening` was made of."""
 
@@ -149,7 +143,7 @@ class Withdrawn:
     request: Request
 
 
-Effect = Nothing | Refused | Proven | Kept | Reopened | Withdrawn
+Effect = Nothing | Refused | Proven | Reopened | Withdrawn
 
 _FOREIGN = Refused(Reason.FOREIGN_REQUEST, "/request_id", "the request belongs to another portal")
 _ENDED = Refused(Reason.TOO_LATE, "", "the request was refused or withdrawn: submit a new one where it is still wanted")
@@ -178,12 +172,8 @@ def amend(request: Request, amendment: AmendedPersonal, judge: Judge) -> Effect:
         return wish
     if wish == request.wish:
         return Nothing()
-    before = judge.opening(request.wish, request.portal)
-    opening = judge.opening(wish, request.portal)
-    code = opening.reason.code if opening.reason else None
-    if (State(opening.decision), code) == (request.state, request.reason) and opening.personal == before.personal:
-        return Kept(replace(request, wish=wish))
-    return _reopened(request, wish, opening)
+    # Told anew whatever it comes to: nobody is to vouch for what came after they looked.
+    return _reopened(request, wish, judge.opening(wish, request.portal))
 
 
 def _amend_accepted(request: Request, amendment: AmendedPersonal, judge: Judge) -> Effect:
@@ -240,6 +230,8 @@ def classify(request: Request | None, command: CommandClassify, judge: Judge) ->
         return NotAccepted.REQUEST_UNKNOWN
     if request.state is not State.TRIAGE or request.wish is None:
         return NotAccepted.NOT_IN_TRIAGE
+    if command.authorised and command.revision != request.version:
+        return NotAccepted.AMENDED_SINCE
     given = {"regulation": command.regulation, "jurisdiction": command.jurisdiction}
     replaced = {"right": command.right, **{name: word for name, word in given.items() if word is not None}}
     wish = replace(request.wish, body=request.wish.body.model_copy(update=replaced))

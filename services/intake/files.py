@@ -12,7 +12,6 @@ from habeas.contracts.topics import REQUESTS
 from services.intake import changes, store
 from services.intake.changes import (
     Judge,
-    Kept,
     Nothing,
     Proven,
     Refused,
@@ -61,8 +60,6 @@ class Files:
             case Proven():
                 self._change(effect.request)
                 _tell_identities(said, effect, self._work)
-            case Kept():
-                self._change(effect.request)
             case Reopened():
                 self.reopen(effect, said.ce_id)
             case Withdrawn():

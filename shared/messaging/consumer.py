@@ -56,7 +56,7 @@ class Patience:
     unknown_key: float = 2.0
     unknown_key_memory: float = 60.0
     consecutive_failures: int = 20
-    """Records in a row that no attempt could handle: past that the fault is ours, not theirs."""
+    """Requests whose records failed in a row, whatever was tried: past that the fault is ours, not theirs."""
 
 
 class ExhaustedError(Exception):
@@ -80,7 +80,8 @@ class Consumer:
     _models: dict[str, dict[str, type[Message]]] = field(init=False)
     _handlers: dict[str, Handler] = field(init=False)
     _unknown_kids: dict[str, float] = field(init=False, default_factory=dict)
-    _failures_in_a_row: int = field(init=False, default=0)
+    _failed_in_a_row: set[bytes | None] = field(init=False, default_factory=set)
+    """By key, so that one request cannot stop a service, however many bad records it has."""
 
     def __post_init__(self) -> None:
         self._models = defaultdict(dict)
@@ -134,7 +135,7 @@ class Consumer:
                 ) from None
             await self._isolate(records, error)
         else:
-            self._failures_in_a_row = 0
+            self._failed_in_a_row.clear()
 
     async def _isolate(self, records: Sequence[Record], error: Exception) -> None:
         """Something in `records` cannot be handled: halve until it stands alone, and bury that one."""
@@ -143,12 +144,12 @@ class Consumer:
             await self._take(records[:middle])
             await self._take(records[middle:])
             return
-        self._failures_in_a_row += 1
+        self._failed_in_a_row.add(records[0].key)
         METRICS.handler_failures.inc()
         _log.error("record_failed", topic=records[0].topic, offset=records[0].offset, exc_info=error)
-        if self._failures_in_a_row > self.patience.consecutive_failures:
+        if len(self._failed_in_a_row) > self.patience.consecutive_failures:
             raise ExhaustedError(
-                f"{self._failures_in_a_row} records in a row failed: the fault is in the service"
+                f"records of {len(self._failed_in_a_row)} requests in a row failed: the fault is in the service"
             ) from None
         failure = ContractError(Reason.HANDLER_FAILED, "", type(error).__name__)
 

@@ -8,15 +8,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from habeas.contracts.result import SummaryItem
+from habeas.contracts.result import SummaryItem, TaskError, TaskFinished
 from habeas.contracts.submission import Identity, Requester, Subject
 from habeas.contracts.vocabulary import Action, DeliverTo
 from services.collector.case import COLLECTED, STOPPED, Case, Order, OrderKind, Result, Round, Step, Told
 from services.collector.domain import advance, refusal
 from services.collector.people import address, audience, name
-from services.collector.results import statement
+from services.collector.results import error_code, statement
 from shared.events import Audience, DeliveryResult, Notice, PastTask, PlannedSystem, Recipient
-from tests.collector.samples import EMAIL, PERSONAL, item, opened, task
+from tests.collector.samples import EMAIL, PERSONAL, SEALED, item, opened, task
 from tests.core.workbench import NOW
 
 ACCEPTED = DeliveryResult.ACCEPTED
@@ -422,3 +422,25 @@ def test_whoever_reported_gets_no_copy_and_may_stay_nameless() -> None:
     assert not step.assemble
     assert step.status is not None
     assert (step.status.state, step.status.outcome) == ("closed", "completed")
+
+
+def test_the_privacy_team_is_told_of_each_revision_in_triage() -> None:
+    known = case({"decision": "triage", "reason": "child_reported"})
+    known, step = after(known)
+    assert Told(Notice.DPO_TRIAGE, Recipient.DPO, 1) in step.notices
+    known = replace(known, opened=known.opened.model_copy(update={"version": 2}))
+    known, step = after(known)
+    assert step.notices == (Told(Notice.DPO_TRIAGE, Recipient.DPO, 2),)
+    assert after(known)[1].notices == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [(None, None), ("old_value_differs", "old_value_differs"), ("ana.lopez_born_1980", "other")],
+)
+def test_a_code_that_is_none_of_the_contracts_is_shown_to_nobody(code: str | None, shown: str | None) -> None:
+    error = TaskError(code=code) if code else None
+    body = TaskFinished(
+        task_id=uuid4(), request_id=uuid4(), system="billing", outcome="needs_input", error=error, personal=SEALED
+    )
+    assert error_code(body) == shown

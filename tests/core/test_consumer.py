@@ -131,6 +131,17 @@ async def test_a_message_over_the_limit_is_the_records_fault(
     assert await waiting(pool) == 0
 
 
+async def test_one_requests_bad_records_stop_nobody(consumer: Consumer, notes: Notes, outbox: PrivateOutbox) -> None:
+    async def fail(_numbers: Sequence[int]) -> None:
+        raise ZeroDivisionError
+
+    notes.before = fail
+    consumer.patience = Patience(consecutive_failures=3)
+    (record,) = notes.records([0])
+    await consumer.handle([record, *(record.again() for _ in range(9))])
+    assert len(outbox.dead_letters()) == 10
+
+
 async def test_records_in_a_row_that_fail_are_our_fault(
     consumer: Consumer, notes: Notes, outbox: PrivateOutbox
 ) -> None:
@@ -139,7 +150,7 @@ async def test_records_in_a_row_that_fail_are_our_fault(
 
     notes.before = fail
     consumer.patience = Patience(consecutive_failures=3)
-    with pytest.raises(ExhaustedError, match="4 records in a row"):
+    with pytest.raises(ExhaustedError, match="records of 4 requests in a row"):
         await consumer.handle(notes.records(range(10)))
     assert len(outbox.dead_letters()) == 3
 

@@ -113,7 +113,7 @@ def withdrawn(keys: Keys, request_id: UUID, **others: Any) -> Raw:
 
 
 def classify(request_id: UUID, right: str = "access", **members: Any) -> Raw:
-    return raw(COMMANDS, event(CommandClassify(**(_order(request_id) | {"right": right} | members))))
+    return raw(COMMANDS, event(CommandClassify(**(_order(request_id) | {"right": right, "revision": 1} | members))))
 
 
 def refuse(request_id: UUID, ground: str = "unfounded_or_excessive", **members: Any) -> Raw:

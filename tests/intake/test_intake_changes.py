@@ -23,7 +23,6 @@ from services.intake.changes import (
     IDENTITIES_LIMIT,
     Effect,
     Judge,
-    Kept,
     NotAccepted,
     Nothing,
     Proven,
@@ -125,13 +124,16 @@ def test_a_further_proof_in_triage_is_told_since_the_collector_writes_to_proven_
     assert effect.opening.personal.subject.identities == (SHOWN,)
 
 
-def test_an_unproven_identity_is_kept_for_those_who_decide_and_nothing_is_told() -> None:
-    before = in_triage()
-    effect = apply(before, said(before, identity("acc-9", "account_id")), JUDGE)
-    assert isinstance(effect, Kept)
-    assert effect.request.version == 1
-    assert effect.request.wish is not None
-    assert len(effect.request.wish.personal.subject.identities) == 2
+def test_nobody_vouches_for_what_came_after_they_looked() -> None:
+    before = in_triage(identity())
+    effect = reopened(apply(before, said(before, identity("acc-9", "account_id")), JUDGE))
+    assert effect.request.version == 2
+    assert len(effect.wish.personal.subject.identities) == 2
+    assert effect.opening.personal.subject.identities == (), "what is not proven is told to nobody"
+    command = order(effect.request, authorised=True)
+    assert classify(effect.request, command, JUDGE) == "amended_since"
+    assert classify(effect.request, command.model_copy(update={"revision": None}), JUDGE) == "amended_since"
+    assert isinstance(classify(effect.request, command.model_copy(update={"revision": 2}), JUDGE), Reopened)
 
 
 @pytest.mark.parametrize("identities", [(), (SHOWN,), (identity(),), (identity(shown=proof("guess")),)])
@@ -234,10 +236,9 @@ def test_a_request_from_before_copies_were_kept_can_only_be_withdrawn() -> None:
     assert isinstance(apply(before, withdrawal(before), JUDGE), Withdrawn)
 
 
-def order(of: Request, right: str = "access", **members: Any) -> CommandClassify:
-    return CommandClassify(
-        command_id=uuid4(), request_id=of.request_id, by="dpo-1", reason="looked_at", right=right, **members
-    )
+def order(of: Request, right: str = "access", *, revision: int = 1, **members: Any) -> CommandClassify:
+    ids = {"command_id": uuid4(), "request_id": of.request_id}
+    return CommandClassify(**ids, by="dpo-1", reason="looked_at", right=right, revision=revision, **members)
 
 
 def refusal(of: Request, ground: str = "unfounded_or_excessive") -> CommandRefuse:
@@ -391,7 +392,7 @@ def test_whatever_is_said_the_state_and_what_is_kept_agree(messages: list[Amende
     for message in messages:
         before = now
         effect = apply(before, Said("web", uuid4(), before.request_id, NOW + timedelta(1), message), JUDGE)
-        if isinstance(effect, Kept | Reopened | Withdrawn):
+        if isinstance(effect, Reopened | Withdrawn):
             now = effect.request
         assert (now.wish is not None) == (now.state is State.TRIAGE)
         assert (now.reason is None) == (now.state in {State.ACCEPTED, State.WITHDRAWN})

@@ -120,10 +120,20 @@ async def test_what_makes_no_difference_is_not_told(intake: Consumer, outbox: Pr
     await intake.handle([submitted(keys, PROVEN_AGENT, request_id=request_id)])
     outbox.take()
     await intake.handle([amended(keys, request_id, SHOWN, requester=AGENT), amended(keys, request_id)])
-    await intake.handle([amended(keys, request_id, identity("later@example.org"))])
     assert outbox.sent == []
-    # It was kept all the same, for the time when somebody vouches for it.
+
+
+async def test_what_is_added_is_told_before_anybody_vouches_for_it(
+    intake: Consumer, outbox: PrivateOutbox, keys: Keys
+) -> None:
+    request_id = uuid4()
+    await intake.handle([submitted(keys, PROVEN_AGENT, request_id=request_id)])
+    await intake.handle([amended(keys, request_id, identity("later@example.org"))])
     await intake.handle([classify(request_id, authorised=True)])
+    (decided,) = (each.body for each in outbox.said(CommandDecided))
+    assert (decided.accepted, decided.reason.code) == (False, "amended_since")
+    outbox.take()
+    await intake.handle([classify(request_id, authorised=True, revision=2)])
     (said,) = outbox.said(RequestOpened)
     assert [each.identity_value for each in keys.open(said).subject.identities] == [
         "ana@example.org",

@@ -34,12 +34,12 @@ TRIAGE: Final = {
     "regulation_unknown": ("No law is configured", f"habeas classify {R} --right erasure --regulation eu-gdpr"),
     "acts_for_another": (
         "acts for the person",
-        f"habeas classify {R} --right erasure --authorised --reason authority_checked",
+        f"habeas classify {R} --right erasure --authorised --revision 1 --reason authority_checked",
         f"habeas refuse {R} --ground identity_not_established",
     ),
     "child_reported": (
         "Nobody asks the child",
-        f"habeas classify {R} --right erasure --authorised --reason child_reported",
+        f"habeas classify {R} --right erasure --authorised --revision 1 --reason child_reported",
     ),
     "scope_unknown": ("that the registry does not know", f"habeas status {R}"),
     "scope_limited": ("limited to a period or to purposes", f"habeas status {R}"),

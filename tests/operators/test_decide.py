@@ -74,9 +74,9 @@ def accept(_command: dict[str, Any]) -> dict[str, Any]:
     ("arguments", "ce_type", "members"),
     [
         (
-            ("classify", REQUEST, "--right", "access", "--regulation", "eu-gdpr", "--authorised"),
+            ("classify", REQUEST, "--right", "access", "--regulation", "eu-gdpr", "--authorised", "--revision", "2"),
             "dsr.command.classify.v1",
-            {"right": "access", "regulation": "eu-gdpr", "jurisdiction": None, "authorised": True},
+            {"right": "access", "regulation": "eu-gdpr", "jurisdiction": None, "authorised": True, "revision": 2},
         ),
         (
             ("refuse", REQUEST, "--ground", "unfounded_or_excessive"),

@@ -244,7 +244,16 @@ async def test_a_childs_data_is_erased_on_a_report_that_a_person_has_checked(web
     assert status.reason is not None
     assert status.reason.code == "child_reported"
     code, said = await habeas(
-        stand, "classify", status.reference.lower(), "--right", "erasure", "--authorised", "--reason", "child_reported"
+        stand,
+        "classify",
+        status.reference.lower(),
+        "--right",
+        "erasure",
+        "--authorised",
+        "--revision",
+        "1",
+        "--reason",
+        "child_reported",
     )
     assert code == 0, said
     closed = await web.closed(request_id)

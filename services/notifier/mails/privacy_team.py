@@ -50,7 +50,7 @@ def brief(notice: NoticeRequested, systems: Iterable[SystemNote], words: Words) 
     failed = [note.system for note in systems if note.outcome is not None and note.outcome not in _ANSWERED]
     right = str(notice.right) if notice.right in RIGHTS else _UNKNOWN_RIGHT
     steps = tuple(
-        Step(step["do"], tuple(_commands(step.get("run"), notice.reference, right, failed or [_UNKNOWN_SYSTEM])))
+        Step(step["do"], tuple(_commands(step.get("run"), notice, right, failed or [_UNKNOWN_SYSTEM])))
         for step in found["steps"]
     )
     return Brief(
@@ -60,8 +60,10 @@ def brief(notice: NoticeRequested, systems: Iterable[SystemNote], words: Words) 
     )
 
 
-def _commands(form: str | None, reference: str, right: str, systems: Iterable[str]) -> Iterable[str]:
+def _commands(form: str | None, notice: NoticeRequested, right: str, systems: Iterable[str]) -> Iterable[str]:
     if form is None:
         return ()
     # A form without {system} gives the same command for each: once is enough.
-    return dict.fromkeys(form.format(reference=reference, right=right, system=system) for system in systems)
+    # The privacy team is told of each revision of what is in triage: the ordinal is the revision.
+    names = {"reference": notice.reference, "right": right, "revision": notice.ordinal}
+    return dict.fromkeys(form.format(**names, system=system) for system in systems)
