@@ -31,6 +31,8 @@ _NOT_CONTROLLER: Final = "not_controller"
 
 _DONE: Final = frozenset({RequestOutcome.COMPLETED, RequestOutcome.PARTIALLY_COMPLETED})
 
+_RELEASABLE: Final = frozenset({ReviewReason.PREDECESSOR_MISSING, ReviewReason.NOTICE_BOUNCED, ReviewReason.NO_ADDRESS})
+
 COPIES: Final = frozenset({Right.ACCESS, Right.PORTABILITY})
 
 _FINAL: Final[Mapping[RequestOutcome, Notice]] = {
@@ -138,7 +140,7 @@ def refusal(case: Case, order: Order, expected_version: int | None) -> str | Non
             return None if order.argument in _repeatable(case, status) else "not_failed"
         case OrderKind.RELEASE:
             failed = under_review == ReviewReason.SYSTEM_FAILED and results.has_failed(case)
-            releasable = failed or under_review == ReviewReason.PREDECESSOR_MISSING
+            releasable = failed or under_review in _RELEASABLE
             return None if releasable else "not_under_review"
         case _:
             assert_never(order.kind)
@@ -188,16 +190,19 @@ def _ended(case: Case, outcome: RequestOutcome, reason: StatusReason | None) -> 
     # The answer itself is always sent by us: only its link opens it, and that link stands in the mail alone.
     told_by_us = answered or case.opened.notify_by != NotifyBy.PORTAL
     nobody = not case.reachable and (case.audience is Audience.BYSTANDER or outcome is RequestOutcome.WITHDRAWN)
+    untold = _Standing(RequestState.CLOSED, outcome, reason)
     if not told_by_us or nobody:
-        return _Standing(RequestState.CLOSED, outcome, reason)
+        return untold
     if not case.reachable:
-        return _review(ReviewReason.NO_ADDRESS)
+        let_go = results.is_released(case, ReviewReason.NO_ADDRESS)
+        return untold if let_go else _review(ReviewReason.NO_ADDRESS)
     final = _FINAL[outcome]
     match case.deliveries.get(final):
         case DeliveryResult.ACCEPTED:
             return _Standing(RequestState.CLOSED, outcome, reason, final=final)
         case DeliveryResult.BOUNCED:
-            return _review(ReviewReason.NOTICE_BOUNCED)
+            let_go = results.is_released(case, ReviewReason.NOTICE_BOUNCED)
+            return untold if let_go else _review(ReviewReason.NOTICE_BOUNCED)
         case None:
             return _Standing(RequestState.IN_PROGRESS, reason=reason, final=final)
 

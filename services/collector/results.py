@@ -36,8 +36,6 @@ erasing. Of the other rights something kept is no part: a consent's proof stays.
 
 _UNDONE: Final = frozenset({Did.STOPPED, Did.RESTRICTED})
 
-_PREDECESSOR: Final = ReviewReason.PREDECESSOR_MISSING
-
 _SHORT_OF_OTHERS: Final[Set[Did]] = frozenset({Did.WITHHELD})
 
 
@@ -164,7 +162,7 @@ def _results(case: Case) -> tuple[Result, ...]:
 
 def has_failed(case: Case) -> bool:
     """Whether a system's answer is none, and nobody has let the request go without it."""
-    return not _is_released(case) and bool(failed_systems(case))
+    return not is_released(case, ReviewReason.SYSTEM_FAILED) and bool(failed_systems(case))
 
 
 def failed_systems(case: Case) -> frozenset[str]:
@@ -195,14 +193,14 @@ def lifted(case: Case) -> bool:
     return bool(rounds) and all(answer is not None and answer.outcome in _ANSWERED for answer in answers)
 
 
-def _is_released(case: Case) -> bool:
-    """Let go without a system. A case that was let go without its predecessor still needs its systems."""
-    return any(order.kind is OrderKind.RELEASE and order.argument != _PREDECESSOR for order in case.orders)
+def is_released(case: Case, reason: ReviewReason) -> bool:
+    """Whether a person has let the request go on although it was under review for this reason."""
+    return any(order.kind is OrderKind.RELEASE and order.argument == reason for order in case.orders)
 
 
 def finished(case: Case) -> frozenset[str]:
     """Systems that have said their last word. One that failed has not: a later answer may find what others wait for."""
-    released = _is_released(case)
+    released = is_released(case, ReviewReason.SYSTEM_FAILED)
     return frozenset(result.system for result in _results(case) if released or result.outcome in _ANSWERED)
 
 

@@ -203,7 +203,7 @@ def test_a_failed_system_has_not_been_collected_until_it_is_let_go() -> None:
     known = answered(planned(known, asked(known.opened.request_id, "billing", "access")), "billing", "failed")
     known, step = after(known)
     assert not step.collected
-    assert after(with_order(known, order("release")))[1].collected
+    assert after(with_order(known, order("release", "system_failed")))[1].collected
 
 
 # Failed systems
@@ -238,12 +238,22 @@ def test_a_repeated_attempt_puts_the_case_back_to_work_and_its_answer_counts() -
 
 
 def test_a_released_request_goes_out_without_the_failed_system() -> None:
-    known, step = after(with_order(failed(), order("release")))
+    known, step = after(with_order(failed(), order("release", "system_failed")))
     assert step.report == ("billing",), "whoever waits for it need not wait any more"
     request_id = known.opened.request_id
     gone = asked(request_id, "analytics", state="excluded", reason="identifier_not_found")
     known = planned(known, asked(request_id, "billing", "erase"), gone)
     assert standing(told(known, Notice.PARTIALLY_COMPLETED)) == ("closed", "partially_completed", None)
+
+
+@pytest.mark.parametrize(("reachable", "reason"), [(False, "no_address"), (True, "notice_bounced")])
+def test_what_nobody_can_be_told_is_closed_once_a_person_has_seen_to_it(reachable: bool, reason: str) -> None:
+    known = case(reachable=reachable)
+    known = answered(planned(known, asked(known.opened.request_id, "billing", "erase")), "billing", "completed", item())
+    known, _ = after(told(known, Notice.COMPLETED, DeliveryResult.BOUNCED) if reachable else known)
+    assert standing(known) == ("in_review", None, reason)
+    assert refusal(known, order("release"), None) is None
+    assert standing(with_order(known, order("release", reason))) == ("closed", "completed", None)
 
 
 # Objection
