@@ -21,6 +21,8 @@ class ReviewReason(StrEnum):
     NO_ADDRESS = "no_address"
     OBJECTION_TO_WEIGH = "objection_to_weigh"
     PREDECESSOR_MISSING = "predecessor_missing"
+    LIFTING_NOT_TOLD = "lifting_not_told"
+    """A restriction was to be lifted, and the person cannot be told by mail (GDPR Art. 18(3))."""
 
 
 class ReasonCode(StrEnum):

@@ -7,6 +7,7 @@ facts came in, and nothing new for facts that it has seen.
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Final, assert_never
 
 from habeas.contracts.command import Verdict
@@ -133,8 +134,9 @@ def refusal(case: Case, order: Order, expected_version: int | None) -> str | Non
             weighable = under_review == ReviewReason.OBJECTION_TO_WEIGH and results.verdict(case) is None
             return ("not_to_weigh" if not weighable else None) if known else "verdict_unknown"
         case OrderKind.LIFT:
-            lifted = any(each.kind is OrderKind.LIFT for each in case.orders)
-            stands = case.opened.right == Right.RESTRICTION and status.outcome in _DONE and not lifted
+            lifts = [each for each in case.orders if each.kind is OrderKind.LIFT]
+            open_to_it = not lifts or _is_untold(case, lifts)
+            stands = case.opened.right == Right.RESTRICTION and status.outcome in _DONE and open_to_it
             return None if stands else "not_restricted"
         case OrderKind.RETRY:
             return None if order.argument in _repeatable(case, status) else "not_failed"
@@ -220,9 +222,16 @@ def _notices(case: Case, standing: _Standing) -> Iterable[Told]:
     if standing.state is RequestState.TRIAGE:
         yield Told(Notice.DPO_TRIAGE, Recipient.DPO, opened.version)  # of each revision: it may be about somebody else
     if standing.review is not None:
-        # Of the same reason again, once somebody has done something about it: what is repeated may fail again.
-        ordinal = 1 + tuple(ReviewReason).index(standing.review) + _EACH_ORDER * len(case.orders)
-        yield Told(Notice.DPO_REVIEW, Recipient.DPO, ordinal)
+        yield Told(Notice.DPO_REVIEW, Recipient.DPO, _ordinal(standing.review, case))
+
+
+def _ordinal(review: ReviewReason, case: Case) -> int:
+    """Of the same reason again, once somebody has done something about it: what is repeated may fail again."""
+    return 1 + tuple(ReviewReason).index(review) + _EACH_ORDER * len(case.orders)
+
+
+def _is_untold(case: Case, lifts: Sequence[Order]) -> bool:
+    return case.deliveries.get(Notice.RESTRICTION_LIFTING) is DeliveryResult.BOUNCED and len(lifts) == 1
 
 
 def _status(case: Case, standing: _Standing, now: datetime) -> StatusChanged | None:
@@ -288,22 +297,29 @@ def _rounds(case: Case) -> Iterable[Round]:
 def _after_the_end(case: Case, status: StatusChanged) -> Step:
     """A closed request stays as it was told, and those who come after it are told when they ask.
 
-    A restriction may be lifted: the person is informed before (GDPR Art. 18(3)), then the systems are asked.
+    A restriction may be lifted: the person is informed before (GDPR Art. 18(3)), then the systems are asked. Where the
+    mail bounced it stands until it is ordered once more, by somebody who has told the person otherwise.
     """
     collected = case.awaited and COLLECTED not in case.said
-    lift = next((order for order in case.orders if order.kind is OrderKind.LIFT), None)
-    if lift is None:
+    lifts = [order for order in case.orders if order.kind is OrderKind.LIFT]
+    if not lifts:
         return Step(collected=collected)
+    lift = lifts[0]
     told = Told(Notice.RESTRICTION_LIFTING, Recipient.REQUESTER)
     by_us = case.opened.notify_by != NotifyBy.PORTAL and case.reachable
+    untold = _is_untold(case, lifts)
     rounds: tuple[Round, ...] = ()
-    if (not by_us or told.notice in case.deliveries) and str(lift.command_id) not in case.said:
+    if (not by_us or (told.notice in case.deliveries and not untold)) and str(lift.command_id) not in case.said:
         restricted = (
             item.system for item in case.plan or () if item.action == Action.RESTRICT and results.result_of(case, item)
         )
         rounds = (Round(lift.command_id, tuple(restricted), Action.UNRESTRICT),)
     again = [each for each in _rounds(case) if str(each.order_id) not in case.said]
-    code = ReasonCode.RESTRICTION_LIFTED if results.lifted(case) else ReasonCode.RESTRICTION_LIFTING
+    code: StrEnum = ReasonCode.RESTRICTION_LIFTED if results.lifted(case) else ReasonCode.RESTRICTION_LIFTING
+    if untold:
+        code = ReviewReason.LIFTING_NOT_TOLD
+    review = Told(Notice.DPO_REVIEW, Recipient.DPO, _ordinal(ReviewReason.LIFTING_NOT_TOLD, case))
+    wanted = [*([told] if by_us else ()), *([review] if untold else ())]
     fresh = status.model_copy(
         update={
             "systems": tuple(_system(case, planned) for planned in case.plan or ()),
@@ -312,7 +328,7 @@ def _after_the_end(case: Case, status: StatusChanged) -> Step:
     )
     return Step(
         status=None if fresh == status else fresh.model_copy(update={"version": status.version + 1}),
-        notices=(told,) if by_us and told.mark not in case.noticed else (),
+        notices=tuple(each for each in wanted if each.mark not in case.noticed),
         rounds=(*rounds, *again),
         collected=collected,
     )

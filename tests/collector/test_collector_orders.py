@@ -340,6 +340,21 @@ def test_where_we_tell_nobody_it_is_lifted_at_once(notify_by: str, reachable: bo
     assert (step.notices, len(step.rounds)) == ((), 1)
 
 
+def test_a_restriction_stands_until_the_person_was_told_some_other_way() -> None:
+    known = with_order(restricted(), order("lift"))
+    known, step = after(told(after(known)[0], Notice.RESTRICTION_LIFTING, DeliveryResult.BOUNCED))
+    assert step.rounds == ()
+    assert [each.recipient for each in step.notices] == [Recipient.DPO]
+    assert standing(known) == ("closed", "completed", "lifting_not_told")
+    assert after(known)[1] == Step()
+    again = order("lift")
+    assert refusal(known, again, None) is None
+    known, step = after(with_order(known, again))
+    assert len(step.rounds) == 1
+    assert refusal(known, order("lift"), None) == "not_restricted"
+    assert standing(known) == ("closed", "completed", "restriction_lifting")
+
+
 # Commands
 
 

@@ -56,6 +56,7 @@ REVIEW: Final = {
     "notice_bounced": ("could not be delivered", "Reach the requester another way"),
     "no_address": ("no address", "Reach the requester another way"),
     "objection_to_weigh": ("a person must weigh it", f"habeas weigh {R} --uphold", f"habeas weigh {R} --override"),
+    "lifting_not_told": ("has to be told before", f"habeas lift {R}"),
     "predecessor_missing": ("comes after another request", f"habeas release {R}"),
     "of_tomorrow": ("needs a person",),
 }
