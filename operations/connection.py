@@ -34,6 +34,9 @@ def local_variables(name: str, root: Path = DEFAULT_ROOT) -> dict[str, str]:
     """Return the `HABEAS_*` variables of `name` in the local stack. Raises UsageError when there is none."""
     file = root / "env" / name
     if not file.is_file():
+        names = sorted(each.name for each in file.parent.iterdir()) if file.parent.is_dir() else []
+        if names:
+            raise UsageError(f"The local stack has no {name!r}, but {', '.join(names)}. Name another with --root.")
         raise UsageError(
             f"There is no local stack to act in as {name} ({file} is missing), and HABEAS_* names no other. "
             "Start the local one with `habeas up`, or set the variables of the one to use."

@@ -115,14 +115,16 @@ def submission_personal(
 ) -> dict[str, Any]:
     """The `personal` of a submission, where the subject may be given as identities alone, and asks for themself.
 
-    Without `requester` it is the subject, written to at the first e-mail address that has a proof.
+    Without `requester` it is the subject, written to at the first e-mail address that has a proof. Raises
+    `ContractError` where nobody can be written to there.
     """
     subject = subject or Subject()
     everything = (*subject.identities, *identities)
     if requester is None:
         proven_address = (each for each in everything if each.identity_type == "email" and each.proof is not None)
         address = next(proven_address, None)
-        requester = Requester(name=subject.name, email=address.identity_value if address else None)
+        asks = {"name": subject.name, "email": address.identity_value if address else None}
+        requester = checked(Requester, asks, "/personal/requester")
     return {
         "subject": subject.model_copy(update={"identities": everything}),
         "requester": requester,

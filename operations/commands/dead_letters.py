@@ -273,16 +273,15 @@ def _since(text: str | None, desk: Desk) -> datetime | None:
 
 
 def _table(letters: Sequence[Letter]) -> Table:
-    table = Table(Column("refused", no_wrap=True), Column("reason", no_wrap=True), "topic", "at", box=None)
-    table.add_column("by")
-    table.add_column("replayed", no_wrap=True)
-    table.add_column("id", no_wrap=True)
+    """Two lines or three for each, so that the whole id can be copied from a terminal of 80 columns."""
+    names = (Column(name, no_wrap=True) for name in ("refused", "reason, by"))
+    table = Table(*names, Column("id, where it stood", overflow="fold"), box=None)
     for each in letters:
         body = each.body
-        replayed = f"{each.replayed.replayed_at:%m-%d %H:%M}" if each.replayed else ""
-        place = f"{body.partition}/{body.offset}"
         at = f"{body.refused_at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(at, body.reason, escape(body.topic), place, body.refused_by, replayed, str(each.id))
+        place = f"{each.id}\n{escape(body.topic)} {body.partition}/{body.offset}"
+        replayed = f"\nreplayed {each.replayed.replayed_at:%Y-%m-%d %H:%M}" if each.replayed else ""
+        table.add_row(at, f"{body.reason}\nby {body.refused_by}", f"{place}{replayed}")
     return table
 
 

@@ -36,8 +36,23 @@ from operations.inspect.database import reading
 from operations.inspect.kafka import account_name
 from operations.inspect.orders import give, make
 from operations.inspect.references import request_named
+from shared.law.grounds import GROUNDS
 
 PATIENCE = 30.0  # seconds
+
+_WHY = {
+    "request_unknown": "the services know no such request",
+    "not_in_triage": "it was accepted, refused or withdrawn already",
+    "amended_since": "the portal has changed the request since you looked; look again before you vouch for it",
+    "ground_unknown": f"the grounds are {', '.join(sorted(GROUNDS))}",
+    "regulation_unknown": "say which law it is under with --regulation, or where the person is with --jurisdiction",
+    "version_differs": "the status has another version than the one expected; look again",
+    "not_to_weigh": "there is no objection under review",
+    "not_restricted": "it has no restriction to lift",
+    "not_failed": "that system has not failed, or the request is not under review",
+    "not_under_review": "the request is not under review",
+}
+"""What a code of the contract means to whoever gave the command. Others stand by themselves."""
 
 Request = Annotated[str, typer.Argument(metavar="REQUEST", help="Its id or reference.")]
 Reason = Annotated[
@@ -237,6 +252,9 @@ def _tell(decided: CommandDecided, request: str, *, as_json: bool) -> None:
             console.print(f"Accepted{at}. `habeas status {request}` shows what comes of it.", markup=False)
         else:
             why = decided.reason.code if decided.reason else "no reason given"
-            console.print(f"Not accepted{at}: {why}. See `habeas status {request}` for how it stands.", markup=False)
+            meaning = f" ({_WHY[why]})" if why in _WHY else ""
+            console.print(
+                f"Not accepted{at}: {why}{meaning}. See `habeas status {request}` for how it stands.", markup=False
+            )
     if not decided.accepted:
         raise typer.Exit(1)

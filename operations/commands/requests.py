@@ -63,22 +63,24 @@ def requests(
 
 
 def _table(found: Sequence[StatusChanged], now: datetime) -> Table:
-    table = Table(Column("reference", no_wrap=True), "right", "state", Column("due", no_wrap=True), box=None)
+    table = Table(Column("reference", no_wrap=True), box=None, pad_edge=False, collapse_padding=True)
+    table.add_column("right", overflow="fold")
+    table.add_column("state, why", overflow="fold")
+    table.add_column("due", no_wrap=True)
     table.add_column("left", justify="right", no_wrap=True)
     table.add_column("systems", justify="right", no_wrap=True)
-    table.add_column("why")
     for each in found:
         state = each.outcome or (f"{each.state} for {each.waiting_for}" if each.waiting_for else each.state)
+        why = f"\n{each.reason.code}" if each.reason else ""
         asked = [item for item in each.systems if item.state != SystemState.EXCLUDED]
         done = sum(item.state == SystemState.FINISHED for item in asked)
         table.add_row(
             each.reference,
             each.right,
-            state,
+            f"{state}{why}",
             str(each.due.on) if each.due else "none",
             _left(each, now),
             f"{done}/{len(asked)}" if asked else "",
-            each.reason.code if each.reason else "",
         )
     return table
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from habeas.contracts import CloudEvent, ContractError, HabeasError, KeyFile, Keyring
 from habeas.contracts.status import StatusChanged
 from habeas.contracts.submission import RequestAmended, RequestSubmitted, RequestWithdrawn
+from habeas.contracts.vocabulary import RequestState
 from habeas.portal import Portal, Rejected, Writer
 from operations.connection import DEFAULT_ROOT, client_options, clock, variables
 from operations.errors import OperationsError, UsageError
@@ -32,6 +33,7 @@ RootOption = Annotated[Path, typer.Option("--root", help="The local stack's fold
 
 PATIENCE = 10.0
 """Seconds for Kafka to answer."""
+FOR_PEOPLE = {RequestState.TRIAGE, RequestState.IN_REVIEW}
 WORDS = {
     RequestSubmitted.TYPE: ("submitted", "submission"),
     RequestAmended.TYPE: ("amended", "amendment"),
@@ -119,7 +121,7 @@ def _writer(portal: str, environment: dict[str, str]) -> Writer:
 
 def _publish(event: CloudEvent, name: str, environment: dict[str, str], *, follow: bool) -> None:
     did, noun = WORDS[event.type]
-    console = Console(highlight=False)
+    console, advice = Console(highlight=False), Console(highlight=False, stderr=True)
 
     async def run() -> None:
         keys = Path(environment["HABEAS_KEYS"])
@@ -129,6 +131,10 @@ def _publish(event: CloudEvent, name: str, environment: dict[str, str], *, follo
             if follow:
                 async for status in portal.follow(sent):
                     console.print(_line(status))
+                    if status.state in FOR_PEOPLE:
+                        advice.print(
+                            f"It waits for a person: see `habeas status {status.reference}`. Ctrl-C stops following."
+                        )
 
     try:
         asyncio.run(run())

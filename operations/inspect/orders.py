@@ -42,6 +42,8 @@ def make(model: type[OrderType], members: Mapping[str, Any]) -> OrderType:
     except ValidationError as error:
         finding = invalid(error)
     option = finding.pointer.removeprefix("/").replace("_", "-")
+    if option == "reason":
+        raise UsageError("reason cannot be that: it is a word such as identity_checked_by_phone, not a sentence.")
     raise UsageError(f"{option} cannot be that: it {finding.detail}.")
 
 

@@ -28,6 +28,6 @@ def request_named(text: str) -> UUID | str:
     if not _REFERENCE.fullmatch(letters):
         raise UsageError(
             f"{text!r} names no request: give its id (a UUID of 36 characters) or its reference, as HB-7K3M-Q2P9. "
-            "`habeas requests` lists both."
+            "`habeas requests` lists the references, with --json the ids too."
         )
     return f"HB-{letters[:4]}-{letters[4:]}"

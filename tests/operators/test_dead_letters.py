@@ -127,6 +127,9 @@ async def test_listed_for_a_person(stand: Stand, refuse: Refuse, topic: str) -> 
     assert re.search(r"(\d+) of \1 dead letters of operators", said.out)
     assert re.search(r"\n1 of \d+ dead letters", (await ask(stand, "list", "--limit", "1")).out)
     assert SECRET not in said.out
+    narrow = await ask(stand, "list", "--limit", "100000", COLUMNS="80")
+    assert str(latest) in narrow.out, "the whole id, to be copied"
+    assert "…" not in narrow.out
 
 
 async def test_shown_without_its_content_unless_it_is_opened(stand: Stand, refuse: Refuse, topic: str) -> None:

@@ -113,7 +113,7 @@ async def test_what_is_not_accepted_is_told(stand: Stand, decisions: str) -> Non
     async with service(stand, reject):
         said = await ask(stand, "lift", REQUEST, "--reason", "seen")
     assert said.code == 1
-    assert "not_in_triage" in said.out
+    assert "not_in_triage (it was accepted, refused or withdrawn already)" in said.out
     assert "habeas status" in said.out
 
 

@@ -84,6 +84,17 @@ async def test_a_withdrawal_is_followed(counter: Counter, keyboard: Keyboard, la
         assert (code, err, out[-1]) == (0, "", "HB-7K3M-Q2P9 withdrawn, due 2026-04-02")
 
 
+async def test_who_follows_is_told_that_it_waits_for_a_person(counter: Counter, keyboard: Keyboard) -> None:
+    await counter.say(status(REQUEST, 4, "triage"))
+    typing = asyncio.create_task(keyboard("withdraw", str(REQUEST), "--follow"))
+    async with asyncio.timeout(75):
+        await counter.submissions(1)
+        await counter.say(status(REQUEST, 5, "closed", outcome="withdrawn"))
+    _, out, err = await typing
+    assert out[-1].startswith("HB-7K3M-Q2P9 withdrawn")
+    assert "`habeas status HB-7K3M-Q2P9`" in err
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

@@ -85,6 +85,13 @@ def test_the_writer_of_mails_is_the_proven_address_unless_said_otherwise() -> No
     assert both["requester"] == Requester(name="Ada", email="ada@example.org")
 
 
+def test_an_address_that_nobody_can_write_to_breaks_the_contract() -> None:
+    with pytest.raises(ContractError) as caught:
+        submission_personal(None, [proven("email", "no address", at=NOW)], None)
+    assert (caught.value.reason, caught.value.pointer) == (Reason.MEMBER_INVALID, "/personal/requester/email")
+    assert "no address" not in str(caught.value)
+
+
 def test_a_given_id_needs_its_time_so_that_a_repeat_is_no_conflict() -> None:
     with pytest.raises(ContractError) as caught:
         writer().submitted(document(request_id=uuid4()))
