@@ -134,9 +134,8 @@ def refuse(
 def weigh(
     request: Request,
     reason: Reason,
-    uphold: Annotated[
-        bool | None, typer.Option("--uphold/--override", help="Whether it stands, or your own grounds override it.")
-    ] = None,
+    uphold: Annotated[bool, typer.Option("--uphold", help="It stands.")] = False,
+    override: Annotated[bool, typer.Option("--override", help="Your own grounds override it.")] = False,
     by: By = None,
     expected_version: Version = None,
     command_id: CommandId = None,
@@ -145,7 +144,7 @@ def weigh(
     as_json: JsonOption = False,
 ) -> None:
     """Decide an objection under review (GDPR Art. 21(1))."""
-    if uphold is None:
+    if uphold == override:
         raise UsageError("Say how the objection was weighed: --uphold or --override.")
     verdict = Verdict.UPHELD if uphold else Verdict.OVERRIDDEN
     given = _Given(reason, by, expected_version, command_id, wait, root, as_json)

@@ -159,6 +159,7 @@ async def test_a_reference_is_looked_up(stand: Stand, database: Database, decisi
     ("arguments", "told"),
     [
         (("weigh", REQUEST, "--reason", "seen"), "--uphold or --override"),
+        (("weigh", REQUEST, "--reason", "seen", "--uphold", "--override"), "--uphold or --override"),
         (("lift", REQUEST, "--reason", "Because Ana asked"), "reason cannot be that"),
         (("lift", REQUEST, "--reason", "seen", "--by", "Ana Anders"), "by cannot be that"),
         (("lift", REQUEST, "--reason", "seen", "--command-id", "7"), "--command-id"),
