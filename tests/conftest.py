@@ -31,7 +31,7 @@ def local_stack() -> Stack:
     """The stack to start, as HABEAS_TEST_STACK says: all of it processes, or Kafka and PostgreSQL from containers."""
     match os.environ.get("HABEAS_TEST_STACK") or "local":
         case "local":
-            return Stack(ROOT, fresh=True)
+            return Stack(ROOT, fresh=True, durable=False)
         case "testcontainers":
             from operations.compose.contained import ContainedStack
 

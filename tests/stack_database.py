@@ -2,8 +2,9 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -60,23 +61,80 @@ class Database:
         await self._pools.aclose()
 
 
+# What a test may have changed beside rows: relations, constraints, functions, triggers, who may connect.
+_SHAPE = """
+    SELECT md5(string_agg(thing, ';' ORDER BY thing)) FROM (
+        SELECT 'relation ' || relnamespace::regnamespace || relname || relkind::text || relnatts FROM pg_class
+        WHERE relnamespace >= 16384
+        UNION ALL SELECT 'constraint ' || conrelid::regclass || conname || convalidated FROM pg_constraint
+        UNION ALL SELECT 'trigger ' || tgrelid::regclass || tgname FROM pg_trigger
+        UNION ALL SELECT 'function ' || pronamespace::regnamespace || proname FROM pg_proc WHERE oid >= 16384
+        UNION ALL SELECT 'role ' || setrole || setconfig::text FROM pg_db_role_setting
+            WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+        UNION ALL SELECT 'connections ' || datallowconn FROM pg_database WHERE datname = current_database()
+    ) AS things (thing)
+"""
+_TABLES = """
+    SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables
+    WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename <> 'migrations'
+        AND pg_relation_size(format('%I.%I', schemaname, tablename)::regclass) > 0
+"""
+_OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
+
+
 class Databases:
-    """Makes them."""
+    """Makes them, and uses them again: to create and to drop one takes longer than most tests."""
 
     def __init__(self, root: asyncpg.Connection, superuser: str, template: str, stand: Stand) -> None:
         self._root = root
         self._superuser = superuser
         self._template = template
         self._stand = stand
+        self._shape: str | None = None
+        self._empty: list[str] = []
 
     async def fresh(self) -> Database:
+        if self._empty:
+            return Database(self._empty.pop(), self._superuser, self._stand)
         name = f"test_{secrets.token_hex(6)}"
         await self._root.execute(f"CREATE DATABASE {name} TEMPLATE {self._template}")
         return Database(name, self._superuser, self._stand)
 
-    async def drop(self, database: Database) -> None:
+    async def give_back(self, database: Database) -> None:
         await database.close()
-        await self._root.execute(f"DROP DATABASE {database.name} WITH (FORCE)")
+        if await self._emptied(database.name):
+            self._empty.append(database.name)
+        else:
+            await self._root.execute(f"DROP DATABASE {database.name} WITH (FORCE)")
+
+    async def drop_all(self) -> None:
+        for name in self._empty:
+            await self._root.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    async def _emptied(self, name: str) -> bool:
+        """Whether it is as a fresh one is: what a test has changed beside rows stays a test's own."""
+        if not await self._root.fetchval("SELECT datallowconn FROM pg_database WHERE datname = $1", name):
+            return False
+        if self._shape is None:
+            self._shape = await self._in(self._template, lambda connection: connection.fetchval(_SHAPE))
+        return bool(await self._in(name, self._empty_tables))
+
+    async def _empty_tables(self, connection: asyncpg.Connection) -> bool:
+        await connection.execute(_OTHERS.replace("$1", "current_database()"))
+        if await connection.fetchval(_SHAPE) != self._shape:
+            return False
+        used = await connection.fetchval(_TABLES)
+        if used is not None:
+            await connection.execute(f"TRUNCATE {used} CASCADE")
+        await connection.execute("SELECT setval(seqrelid::regclass, seqstart, false) FROM pg_sequence")
+        return True
+
+    async def _in(self, name: str, work: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
+        connection = await asyncpg.connect(_in(self._superuser, name))
+        try:
+            return await work(connection)
+        finally:
+            await connection.close()
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +144,9 @@ async def databases(stand: Stand) -> AsyncIterator[Databases]:
     root = await asyncpg.connect(superuser)
     await root.execute(f"CREATE DATABASE {template}")
     await migrate(_in(superuser, template))
-    yield Databases(root, superuser, template, stand)
+    made = Databases(root, superuser, template, stand)
+    yield made
+    await made.drop_all()
     await root.execute(f"DROP DATABASE {template} WITH (FORCE)")
     await root.close()
 
@@ -95,4 +155,4 @@ async def databases(stand: Stand) -> AsyncIterator[Databases]:
 async def database(databases: Databases) -> AsyncIterator[Database]:
     made = await databases.fresh()
     yield made
-    await databases.drop(made)
+    await databases.give_back(made)

@@ -40,6 +40,7 @@ class Postgres:
     port: int
     folder: Path  # under .habeas/
     passwords: Mapping[str, str] = field(repr=False)  # of SUPERUSER and ROLES
+    durable: bool = True  # outlives the machine's crash, not only its own: tests that kill processes need no more
 
     @property
     def place(self) -> Path:
@@ -87,6 +88,7 @@ class Postgres:
             "log_parameter_max_length_on_error": "0",
             "log_min_error_statement": "panic",
             "log_error_verbosity": "terse",
+            **({} if self.durable else {"fsync": "off", "full_page_writes": "off"}),
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return Program(

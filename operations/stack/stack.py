@@ -51,7 +51,8 @@ class Stack:
 
     `programs` are the names to run beside Kafka, PostgreSQL and SMTP: none for the infrastructure alone. Everyone's
     environment and keys are written in any case, so that other programs can take a place. `fresh` starts without what
-    an earlier run left; `keep=False` removes it all at the end.
+    an earlier run left; `keep=False` removes it all at the end. `durable=False` has PostgreSQL write nothing
+    through to the disk: for tests, which kill processes and no machines.
 
     Start and close it in the same thread: the children are tied to it.
     """
@@ -66,6 +67,7 @@ class Stack:
         partitions: int = 2,
         fresh: bool = False,
         keep: bool = True,
+        durable: bool = True,
         needed: int = NEEDED,
         tell: Callable[[str], None] = lambda _: None,
         on_change: Callable[[Process], None] = lambda _: None,
@@ -82,6 +84,7 @@ class Stack:
         self._asked = ports or Ports.from_environment()
         self._partitions, self._fresh, self._keep, self._needed, self._tell = partitions, fresh, keep, needed, tell
         self._on_change = on_change
+        self._durable = durable
         self._lock = Lock(self.root)
         self._started_at = datetime.now(UTC)
 
@@ -216,7 +219,9 @@ class Stack:
             systems=systems,
             ports=self.ports,
             keys=write_keys(self.root / "keys", portals, systems),
-            postgres=pg.Postgres(self.ports["postgres"], self.root / "postgres", self._secrets["postgres"]),
+            postgres=pg.Postgres(
+                self.ports["postgres"], self.root / "postgres", self._secrets["postgres"], self._durable
+            ),
             passwords=self._secrets["kafka"],
         )
 

@@ -263,17 +263,17 @@ class Handlers:
     async def repair(self, connection: Connection, sent: Sequence[Outgoing]) -> Sequence[Outgoing]:
         """Statuses that were sent late may have been overtaken: the newest is said once more, to stand last."""
         late = {
-            record.key: int(orjson.loads(record.value)["version"])
+            record.key: (int(orjson.loads(record.value)["version"]), record.topic)
             for record in sent
             if record.value is not None and dict(record.headers).get("ce_type") == StatusChanged.TYPE.encode()
         }
         if not late:
             return ()
-        topics = {record.key: record.topic for record in sent}
         return [
-            Outgoing.of(topics[newest.request_id], self._status_event(newest))
+            Outgoing.of(topic, self._status_event(newest))
             for newest in await store.statuses(connection, late)
-            if newest.version > late[newest.request_id]
+            for version, topic in (late[newest.request_id],)
+            if newest.version > version
         ]
 
     def _status_event(self, newest: StatusChanged) -> CloudEvent:

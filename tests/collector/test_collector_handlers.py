@@ -430,10 +430,15 @@ async def test_repair_says_the_newest_status_again(
 
     async def repaired(late: Sequence[Outgoing]) -> list[StatusChanged]:
         async with pool.acquire() as connection:
-            return [said(each, StatusChanged).body for each in await handlers.repair(connection, late)]
+            again = await handlers.repair(connection, late)
+        assert {each.topic for each in again} <= {status("web")}, "what was sent beside it went elsewhere"
+        return [said(each, StatusChanged).body for each in again]
 
     first = next(each for each in sent if each.key == request_id)
     assert await repaired([first]) == [newest]
+    beside = [each for each in outbox.sent if each.key == request_id and each.topic != status("web")]
+    assert beside
+    assert await repaired([first, *beside]) == [newest]
     assert (await repaired(sent[-1:]), sent[-1].key) == ([], request_id)  # it is the newest itself
     assert await repaired([each for each in sent if each.key == other]) == []
     assert await repaired([each for each in outbox.sent if each not in sent]) == []
