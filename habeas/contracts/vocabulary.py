@@ -60,6 +60,13 @@ class Right(StrEnum):
     UNCLASSIFIED = "unclassified"
 
 
+COPIES = frozenset({Right.ACCESS, Right.PORTABILITY})
+"""The rights that are answered with a copy of the data (GDPR Art. 15, 20); only a copy can be of a period."""
+
+STOPPING = frozenset({Right.OBJECTION, Right.CONSENT_WITHDRAWAL})
+"""The rights that are about purposes and not about the data itself (GDPR Art. 21, 7(3))."""
+
+
 class Channel(StrEnum):
     FORM = "form"
     EMAIL = "email"

@@ -12,7 +12,7 @@ from typing import Final, assert_never
 
 from habeas.contracts.command import Verdict
 from habeas.contracts.status import AnswerStatus, StatusChanged, StatusReason, SystemStatus
-from habeas.contracts.vocabulary import Action, NotifyBy, RequestOutcome, RequestState, Right, SystemState
+from habeas.contracts.vocabulary import COPIES, Action, NotifyBy, RequestOutcome, RequestState, Right, SystemState
 from services.collector import results
 from services.collector.case import (
     COLLECTED,
@@ -33,8 +33,6 @@ _NOT_CONTROLLER: Final = "not_controller"
 _DONE: Final = frozenset({RequestOutcome.COMPLETED, RequestOutcome.PARTIALLY_COMPLETED})
 
 _RELEASABLE: Final = frozenset({ReviewReason.PREDECESSOR_MISSING, ReviewReason.NOTICE_BOUNCED, ReviewReason.NO_ADDRESS})
-
-COPIES: Final = frozenset({Right.ACCESS, Right.PORTABILITY})
 
 _FINAL: Final[Mapping[RequestOutcome, Notice]] = {
     RequestOutcome.COMPLETED: Notice.COMPLETED,

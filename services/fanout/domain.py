@@ -33,7 +33,6 @@ _DAYS_OF_THE_FORMER: Final = 7
 """For a further round at a system that the registry does not know any more."""
 
 
-COPIES: Final = frozenset({Right.ACCESS, Right.PORTABILITY})
 DESTRUCTIVE: Final = frozenset({Right.ERASURE, Right.RECTIFICATION})
 """What must not overtake a copy of the same person: there would be nothing, or something else, to copy."""
 

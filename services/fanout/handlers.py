@@ -10,11 +10,11 @@ from habeas.contracts import Message
 from habeas.contracts.submission import Identity
 from habeas.contracts.task import TaskAssigned, TaskCancelled, TaskDetails, TaskPersonal, TaskSubject
 from habeas.contracts.topics import PROGRESS, tasks
-from habeas.contracts.vocabulary import Action, Right
+from habeas.contracts.vocabulary import COPIES, STOPPING, Action, Right
 from services.fanout import domain, store
-from services.fanout.domain import COPIES, DESTRUCTIVE
+from services.fanout.domain import DESTRUCTIVE
 from services.fanout.plan import Asked, Assignment, Blocked, Facts, Order, Plan, PlanItem, Reason
-from services.fanout.scope import STOPPING, Wish
+from services.fanout.scope import Wish
 from services.fanout.store import Addition, Case, Finding, PersonKey, Request, SavedPlan
 from shared.events import (
     SERVICES,

@@ -1,17 +1,14 @@
 """What a system is asked about: the categories that a right reaches and a request wants. Pure rules."""
 
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import assert_never
 
 from habeas.contracts.submission import Details
 from habeas.contracts.task import ScopeItem
-from habeas.contracts.vocabulary import Instruction, LegalBasis, Right
+from habeas.contracts.vocabulary import STOPPING, Instruction, LegalBasis, Right
 from shared.law.reach import Beyond, Reached, reach
 from shared.law.regime import Reach
 from shared.registry import Category, System
-
-STOPPING: Final = frozenset({Right.OBJECTION, Right.CONSENT_WITHDRAWAL})
-"""The rights that are about purposes and not about the data itself."""
 
 
 @dataclass(frozen=True, slots=True)

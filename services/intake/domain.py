@@ -10,7 +10,7 @@ from typing import Final
 
 from habeas.contracts.status import Due, StatusReason
 from habeas.contracts.submission import Details, Identity, RequestSubmitted, SubmissionPersonal
-from habeas.contracts.vocabulary import Relationship, Right
+from habeas.contracts.vocabulary import COPIES, STOPPING, Relationship, Right
 from shared.events import Decision, OpenedPersonal
 from shared.law.deadline import deadline, strictest_deadline
 from shared.law.regime import regime, regimes
@@ -36,11 +36,6 @@ class ReasonCode(StrEnum):
     SCOPE_LIMITED = "scope_limited"
     CORRECTIONS_MISSING = "corrections_missing"
     NOT_CONTROLLER = "not_controller"
-
-
-_OF_A_PERIOD: Final = frozenset({Right.ACCESS, Right.PORTABILITY})
-_OF_PURPOSES: Final = frozenset({Right.OBJECTION, Right.CONSENT_WITHDRAWAL})
-"""The rights that can be limited to a period, and to purposes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +157,7 @@ def _unclear_details(right: Right | str, details: Details, registry: Registry) -
     if rectifies and not details.corrections:
         return ReasonCode.CORRECTIONS_MISSING
     # A system carries out what it is asked for whole: an erasure "for one purpose" or "of one year" would take more.
-    limited = (details.period and right not in _OF_A_PERIOD) or (details.purposes and right not in _OF_PURPOSES)
+    limited = (details.period and right not in COPIES) or (details.purposes and right not in STOPPING)
     return ReasonCode.SCOPE_LIMITED if limited else None
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from habeas.contracts.task import TaskAssigned
 from habeas.contracts.topics import PROGRESS
-from services.fanout.app import assemble
 from shared.database import Pool
 from shared.events import (
     CollectionAwaited,
@@ -16,31 +15,9 @@ from shared.events import (
     RequestStopped,
     RoundOrdered,
 )
-from shared.messaging.consumer import Consumer, Patience
-from shared.messaging.service import Context
+from shared.messaging.consumer import Consumer
 from tests.collector.samples import opened_record
-from tests.core.fixtures import MakeOutbox
-from tests.core.workbench import REGISTRY, Clock, Keys, PrivateOutbox, event, raw
-from tests.stack_database import Database
-
-
-@pytest.fixture
-async def pool(database: Database) -> Pool:
-    return await database.pool("fanout")
-
-
-@pytest.fixture
-async def outbox(pool: Pool, make_outbox: MakeOutbox) -> PrivateOutbox:
-    return await make_outbox(pool)
-
-
-@pytest.fixture
-def fanout(pool: Pool, outbox: PrivateOutbox, keys: Keys, clock: Clock) -> Consumer:
-    context: Context[Any] = Context(None, REGISTRY, keys.file, pool, clock)
-    parts = assemble(context)
-    return Consumer(
-        "fanout", parts.routes, pool, outbox, keys.file, clock, parts.settle, patience=Patience(unknown_key=0.0)
-    )
+from tests.core.workbench import Keys, PrivateOutbox, event, raw
 
 
 def given(outbox: PrivateOutbox, request_id: UUID, system: str = "billing") -> list[str]:

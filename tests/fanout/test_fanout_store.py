@@ -19,15 +19,9 @@ from services.fanout.store import Finding, PersonKey, Request, SavedPlan
 from shared.database import Connection, Pool
 from tests.core.plans import explain, indexes, scanned
 from tests.core.workbench import NOW, REGISTRY
-from tests.stack_database import Database
 
 ONE, TWO = UUID(int=1), UUID(int=2)
 PLAN = make_plan(REGISTRY, "erasure", "eu-gdpr", Facts(frozenset({"email"})), received_at=NOW, due_at=NOW)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-async def pool(database: Database) -> Pool:
-    return await database.pool("fanout")
 
 
 def request(request_id: UUID = ONE, **members: Any) -> Request:

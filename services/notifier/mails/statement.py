@@ -6,14 +6,13 @@ from datetime import date
 from typing import Final
 
 from habeas.contracts.status import StatusReason
-from habeas.contracts.vocabulary import Did, Right
+from habeas.contracts.vocabulary import COPIES, Did, Right
 from services.notifier.mails.words import Words
 from shared.events import NotCovered, NoticePersonal, StatementItem, SystemNote
 from shared.law.errors import LawError
 from shared.law.grounds import Ground, ground
 from shared.registry import Category, Registry
 
-COPIES: Final = frozenset({Right.ACCESS, Right.PORTABILITY})
 _LEFT: Final = frozenset({Did.RETAINED, Did.WITHHELD})
 _LEFT_FOR_A_GROUND: Final = frozenset({Did.RESTRICTED, Did.UNRESTRICTED})
 _NOT_REACHED: Final = "right_does_not_reach"

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from habeas.contracts.status import StatusReason
-from habeas.contracts.vocabulary import Right
+from habeas.contracts.vocabulary import COPIES, Right
 from services.notifier.domain import Mail
 from services.notifier.mails.privacy_team import RIGHTS, Step, brief
-from services.notifier.mails.statement import COPIES, Clerk, Entry, reason_ground
+from services.notifier.mails.statement import Clerk, Entry, reason_ground
 from services.notifier.mails.words import Words, size
 from shared.events import Audience, Notice, Recipient
 from shared.registry import Authority, Registry
