@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from obstore.store import MemoryStore
@@ -117,7 +117,13 @@ class World:
                 self._command(CommandWeigh, status.request_id, expected_version=version, verdict=verdict)
 
     def _command(self, model: type[Order], request_id: UUID, **members: Any) -> None:
-        command = model(command_id=uuid4(), request_id=request_id, by="dpo", reason="checked", **members)
+        command = model(
+            command_id=UUID(int=self.order.getrandbits(128), version=4),
+            request_id=request_id,
+            by="dpo",
+            reason="checked",
+            **members,
+        )
         self.pending.append(("collector", raw(COMMANDS, event(command))))
 
     def _mail(self, notice: NoticeRequested) -> None:
@@ -190,18 +196,22 @@ async def test_every_case_ends_once_and_no_erasure_overtakes_its_copy(
     new_world: Callable[[random.Random], World], keys: Keys, seed: int
 ) -> None:
     order = random.Random(seed)
+
+    def new_id() -> UUID:
+        return UUID(int=order.getrandbits(128), version=4)
+
     world = new_world(order)
     pairs: list[tuple[UUID, UUID]] = []
-    circle = [uuid4() for _ in range(3)]
+    circle = [new_id() for _ in range(3)]
     records = []
     for number in range(3):
         who = person(identity(f"p{number}@example.org", shown=proof()))
-        copy, erasure = uuid4(), uuid4()
+        copy, erasure = new_id(), new_id()
         pairs.append((copy, erasure))
         records += [
             submitted(keys, who, right="access", request_id=copy),
             submitted(keys, who, right="erasure", request_id=erasure, after=(copy,)),
-            submitted(keys, who, right="objection", after=(erasure,)),
+            submitted(keys, who, right="objection", request_id=new_id(), after=(erasure,)),
             submitted(keys, who, right="restriction", request_id=circle[number], after=(circle[number - 1],)),
         ]
     taken_back = [pair[order.randint(0, 1)] for pair in pairs if order.random() < 0.6]
@@ -221,6 +231,8 @@ async def test_every_case_ends_once_and_no_erasure_overtakes_its_copy(
             assert times <= 2, (system, action, "once more than anybody had reason to")
     assert set(world.tasks.values()) == {1}
     for copy, erasure in pairs:
+        if world.statuses[copy][-1].outcome == "withdrawn":
+            continue  # it gives nobody an answer any more, so nothing needs to wait for it
         erased = [place for place, (found, _, action) in enumerate(world.log) if (found, action) == (erasure, "erase")]
         copied = [place for place, (found, _, action) in enumerate(world.log) if (found, action) == (copy, "access")]
         assert not erased or not copied or max(copied) < min(erased)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -13,13 +14,14 @@ from systems import sample
 
 
 def files_with(folder: Path, *words: str) -> list[Path]:
-    """The files under `folder` that hold any of `words`."""
+    """The files under `folder` that hold any of `words`. One that goes while we look (a journal) holds nothing."""
     wanted = [word.encode() for word in words]
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and any(word in path.read_bytes() for word in wanted)
-    ]
+    found = []
+    for path in sorted(folder.rglob("*")):
+        with suppress(FileNotFoundError, IsADirectoryError):
+            if any(word in path.read_bytes() for word in wanted):
+                found.append(path)
+    return found
 
 
 async def rows_with(stand: Stand, table: str, *words: str) -> list[str]:
