@@ -33,6 +33,9 @@ class Metrics:
     outbox_stale = Gauge(
         "habeas_outbox_stale_rows", "Events that should have been sent by now: Kafka refuses them", registry=REGISTRY
     )
+    outbox_late = Counter(
+        "habeas_outbox_late_total", "Events confirmed late: the newest status was said again", registry=REGISTRY
+    )
     outbox_failures = Counter("habeas_outbox_failures_total", "Sends that Kafka did not confirm", registry=REGISTRY)
     poll_age = Gauge("habeas_poll_age_seconds", "Since the consumer last asked for records", registry=REGISTRY)
     lag = Gauge("habeas_lag_records", "Records not yet handled", ["topic"], registry=REGISTRY)

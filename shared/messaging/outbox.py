@@ -3,9 +3,13 @@
 A crash between commit and send leaves rows; a crash between send and delete leaves rows that were sent. Either way the
 sweeper sends them (again), and every reader takes an event twice as once. Rows younger than the send timeout belong to
 the process that wrote them, so that two hardly ever send the same row at the same time.
+
+A process that stood still between commit and send says an old word after its successor's newer one. Whatever was sent
+late is therefore repaired: the newest is said once more.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,7 +20,7 @@ from uuid import UUID
 import orjson
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from habeas.contracts.cloudevents import CloudEvent, encode
 from habeas.contracts.topics import DEAD_LETTER_LIMIT, DEAD_LETTERS, MESSAGE_LIMIT
@@ -28,6 +32,19 @@ _log = structlog.get_logger(__name__)
 
 SEND_TIMEOUT = timedelta(seconds=15)
 """How long a process tries to send what it committed before the sweeper may take over."""
+
+_OVERTAKEN_AFTER = 1.0
+"""Seconds from the end of a transaction to the broker's yes, after which another process may have spoken in between:
+one takes over partitions after six seconds, its timers may strike sooner. Usually it is milliseconds."""
+
+_REFUSED_FOR = 30.0
+"""Seconds for which a topic that is missing or denied is not tried again: what is meant for it waits in the table."""
+
+_FAILING_FOR = 10.0
+"""Seconds for which the sweeper leaves out a topic that did not confirm, so that others' rows get their turn."""
+
+_FIND_TOPIC = 2.0
+"""Seconds to find a topic that was never written to."""
 
 _SWEEP_EVERY = 2.0
 _SWEEP_BATCH = 500
@@ -59,6 +76,10 @@ async def nothing_to_repair(_connection: Connection, _sent: Sequence[Outgoing]) 
     return ()
 
 
+class _RefusedError(Exception):
+    """A topic is missing or denied; nothing of it has entered the producer, which stays as good as it was."""
+
+
 class Outbox:
     """Writes, sends, sweeps. `client` are aiokafka's connection options."""
 
@@ -74,6 +95,9 @@ class Outbox:
         self._repair = repair
         self._send_timeout = send_timeout
         self._producer: AIOKafkaProducer | None = None
+        self._refused: dict[str, float] = {}
+        self._failing: dict[str, float] = {}
+        """By topic, until when: `time.monotonic()`."""
         self._renewing = asyncio.Lock()
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -103,23 +127,32 @@ class Outbox:
                 [_pack(record.headers) for record in records],
             )
 
-    async def publish(self, records: Sequence[Outgoing]) -> None:
-        """Right after the commit. Never raises on Kafka's account: what fails stays for the sweeper."""
+    async def publish(self, records: Sequence[Outgoing], since: float | None = None) -> None:
+        """Right after the commit. Never raises on Kafka's account: what fails stays for the sweeper.
+
+        `since` is a time (`time.monotonic()`) before the commit, while the transaction still held its locks. Without
+        it, nothing is repaired: for records that no newer one replaces.
+        """
         if not records:
             return
         sent = await self._send(records)
         if not sent:
             return
-        async with self._pool.acquire() as connection:
-            deleted = await connection.execute(_SQL["delete"], [record.id for record in sent])
-            if int(deleted.rpartition(" ")[2]) < len(sent):
-                # We were away longer than the send timeout, and a sweeper has sent some of these before us.
-                await self._say_again(connection, sent)
+        ids = [record.id for record in sent]
+        if since is None or time.monotonic() - since < _OVERTAKEN_AFTER:
+            await self._pool.execute(_SQL["delete"], ids)
+            return
+        # In one transaction: whoever dies before its end leaves the rows, and the sweeper repairs what it sends.
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(_SQL["delete"], ids)
+            await self._say_again(connection, sent)
+        METRICS.outbox_late.inc(len(sent))
+        _log.info("outbox_sent_late", records=len(sent))
 
     async def sweep(self) -> int:
         """Sends what others left behind. Returns how many rows."""
         async with self._pool.acquire() as connection, connection.transaction():
-            rows = await connection.fetch(_SQL["claim_stale"], self._send_timeout, _SWEEP_BATCH)
+            rows = await connection.fetch(_SQL["claim_stale"], self._send_timeout, _SWEEP_BATCH, self._left_out())
             if not rows:
                 return 0
             records = [
@@ -136,6 +169,14 @@ class Outbox:
         """How many rows wait for a sweeper: more than none for long means that Kafka refuses them."""
         return int(await self._pool.fetchval(_SQL["count_stale"], self._send_timeout))
 
+    def _left_out(self) -> list[str]:
+        """Topics whose rows would only stand in the way of others'."""
+        now = time.monotonic()
+        for held in (self._refused, self._failing):
+            for topic in [topic for topic, until in held.items() if until <= now]:
+                del held[topic]
+        return [*self._refused, *self._failing]
+
     async def _say_again(self, connection: Connection, sent: Sequence[Outgoing]) -> None:
         await self.write(connection, await self._repair(connection, sent))
 
@@ -150,23 +191,41 @@ class Outbox:
         by_topic: dict[str, list[Outgoing]] = {}
         for record in records:
             by_topic.setdefault(record.topic, []).append(record)
+        for topic in [topic for topic in by_topic if self._is_refused(topic)] if self._refused else ():
+            del by_topic[topic]
+        if not by_topic:
+            return []
         confirmed: set[UUID] = set()
         tasks = {
-            asyncio.create_task(_send_in_order(producer, batch, confirmed)): topic for topic, batch in by_topic.items()
+            asyncio.create_task(_send_in_order(producer, topic, batch, confirmed)): topic
+            for topic, batch in by_topic.items()
         }
         done, late = await asyncio.wait(tasks, timeout=self._send_timeout.total_seconds() * 0.6)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+        broken = False
         for task in (*done, *late):
             error = TimeoutError() if task.cancelled() else task.exception()
             if error is not None:
-                METRICS.outbox_failures.inc()
-                _log.warning("outbox_send_failed", topic=tasks[task], error=type(error).__name__)
-        if len(confirmed) < len(records):
-            # An idempotent producer never expires its batches (aiokafka #1017): only a new one gets past them.
+                broken |= not isinstance(error, _RefusedError)
+                self._note_failure(tasks[task], error)
+        if broken:
+            # An idempotent producer never expires its batches (aiokafka #1017), and one that was refused leaves a gap
+            # in their numbers: only a new producer gets past them.
             await self._renew(producer)
         return [record for record in records if record.id in confirmed]
+
+    def _is_refused(self, topic: str) -> bool:
+        return self._refused.get(topic, 0.0) > time.monotonic()
+
+    def _note_failure(self, topic: str, error: BaseException) -> None:
+        if isinstance(error, (_RefusedError, TopicAuthorizationFailedError)):
+            self._refused[topic] = time.monotonic() + _REFUSED_FOR
+        else:
+            self._failing[topic] = time.monotonic() + _FAILING_FOR
+        METRICS.outbox_failures.inc()
+        _log.warning("outbox_send_failed", topic=topic, error=type(error.__cause__ or error).__name__)
 
     async def _renew(self, broken: AIOKafkaProducer) -> None:
         async with self._renewing:
@@ -215,14 +274,22 @@ class Outbox:
                 _log.warning("outbox_sweep_failed", error=type(error).__name__)
 
 
-async def _send_in_order(producer: AIOKafkaProducer, records: Sequence[Outgoing], confirmed: set[UUID]) -> None:
+async def _send_in_order(
+    producer: AIOKafkaProducer, topic: str, records: Sequence[Outgoing], confirmed: set[UUID]
+) -> None:
     """One topic's records. Those that the broker has are noted in `confirmed`; then the last trouble is raised."""
+    if producer.client.cluster.partitions_for_topic(topic) is None:
+        try:
+            async with asyncio.timeout(_FIND_TOPIC):
+                await producer.partitions_for(topic)
+        except (KafkaError, TimeoutError) as error:
+            raise _RefusedError from error
     pending: list[asyncio.Future[Any]] = []
     trouble: BaseException | None = None
     for record in records:
         try:
             future = await producer.send(
-                record.topic, record.value, key=str(record.key).encode(), headers=list(record.headers)
+                topic, record.value, key=str(record.key).encode(), headers=list(record.headers)
             )
         except KafkaError as error:
             trouble = error

@@ -9,7 +9,7 @@ DELETE FROM outbox WHERE id = ANY($1::uuid[])
 -- name: claim_stale
 SELECT id, topic, key, value, headers
 FROM outbox
-WHERE created_at < clock_timestamp() - $1::interval
+WHERE created_at < clock_timestamp() - $1::interval AND topic <> ALL($3::text[])
 ORDER BY created_at
 LIMIT $2
 FOR UPDATE SKIP LOCKED

@@ -1,13 +1,17 @@
 """What was committed is said: at once, or by the sweeper of whoever comes after; and the newest word stands last."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError, NotEnoughReplicasError
+from stand import Stand
+from structlog.testing import capture_logs
 
 from habeas.contracts import CloudEvent, ContractError, Reason
 from habeas.contracts.topics import DEAD_LETTERS
@@ -27,14 +31,14 @@ AT_ONCE = timedelta(milliseconds=1)
 class Crashed(PrivateOutbox):
     """A process that dies between commit and send."""
 
-    async def publish(self, records: Sequence[Outgoing]) -> None:
+    async def publish(self, records: Sequence[Outgoing], since: float | None = None) -> None:
         pass
 
 
 class CrashedAfterSending(PrivateOutbox):
     """A process that dies between send and delete."""
 
-    async def publish(self, records: Sequence[Outgoing]) -> None:
+    async def publish(self, records: Sequence[Outgoing], since: float | None = None) -> None:
         await self._send(records)
 
 
@@ -145,11 +149,12 @@ async def test_what_a_sweeper_sent_before_its_author_is_repaired(
     zombie = await make_outbox(pool, repair, everything=False)
     sweeper = await make_outbox(pool, repair, everything=False)
     records = [outgoing(topics[1], number) for number in range(3)]
+    committed = time.monotonic()
     await write(zombie, pool, records)
     await aged(pool)
     assert await sweeper.sweep() == 3
     assert repaired == [[0, 1, 2]]
-    await zombie.publish(records)
+    await zombie.publish(records, committed - 60)
     assert repaired == [[0, 1, 2]] * 2
     # What is said again goes the same way as everything: into the table, out by whoever comes first.
     assert await pool.fetchval("SELECT id FROM outbox") == newest.id
@@ -157,6 +162,59 @@ async def test_what_a_sweeper_sent_before_its_author_is_repaired(
     await aged(pool)
     await watch.first(lambda record: Notes.number_of(record.value) == 99)
     assert sorted(said_numbers(watch))[:6] == [0, 0, 1, 1, 2, 2]
+
+
+class StandsStill(PrivateOutbox):
+    """Its process is stopped between commit and send, once, and not for long enough that anybody swept its rows."""
+
+    stopped = False
+
+    async def _send(self, records: Sequence[Outgoing]) -> list[Outgoing]:
+        if not self.stopped:
+            self.stopped = True
+            time.sleep(1.1)  # noqa: ASYNC251 - nothing of a stopped process runs, its loop neither
+        return await super()._send(records)
+
+
+async def test_a_process_that_stood_still_says_the_newest_once_more(
+    consumer: Consumer, pool: Pool, make_outbox: MakeOutbox, watching: Watching, topics: tuple[str, str]
+) -> None:
+    watch = await watching(topics[1])
+    request_id = uuid4()
+    newest = outgoing(topics[1], 2, request_id)
+
+    async def repair(_connection: Connection, sent: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        return [newest] if any(Notes.number_of(record.value or b"") < 2 for record in sent) else ()
+
+    zombie = await make_outbox(pool, repair, everything=False, kind=StandsStill)
+    consumer.outbox = zombie
+
+    async def say(work: Any) -> None:
+        work.send(topics[1], Noted(request_id=request_id, number=1), subject=request_id)
+
+    await consumer.transact(say)
+    assert isinstance(zombie, StandsStill) and zombie.stopped
+    assert [row["id"] for row in await pool.fetch("SELECT id FROM outbox")] == [newest.id]
+    await aged(pool)
+    await watch.first(lambda record: Notes.number_of(record.value) == 2)
+    assert said_numbers(watch) == [1, 2]
+    # It goes on as before: what is confirmed at once is not repaired.
+    await consumer.transact(say)
+    assert await waiting(pool) == 0
+
+
+async def test_one_who_dies_while_repairing_leaves_the_repair_to_the_sweeper(
+    pool: Pool, make_outbox: MakeOutbox, topics: tuple[str, str]
+) -> None:
+    async def die(_connection: Connection, _sent: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        raise ConnectionResetError
+
+    outbox = await make_outbox(pool, die, everything=False)
+    records = [outgoing(topics[1], 1)]
+    await write(outbox, pool, records)
+    with pytest.raises(ConnectionResetError):
+        await outbox.publish(records, time.monotonic() - 60)
+    assert await waiting(pool) == 1
 
 
 async def test_a_process_that_was_not_away_repairs_nothing(
@@ -168,7 +226,7 @@ async def test_a_process_that_was_not_away_repairs_nothing(
     outbox = await make_outbox(pool, repair, everything=False)
     records = [outgoing(topics[1], number) for number in range(3)]
     await write(outbox, pool, records)
-    await outbox.publish(records)
+    await outbox.publish(records, time.monotonic())
     assert await waiting(pool) == 0
 
 
@@ -194,6 +252,74 @@ async def test_a_topic_that_is_missing_holds_up_no_other(
     await aged(pool)
     assert await sweep(outbox) == 1
     await watch.first(lambda record: Notes.number_of(record.value) == 5)
+
+
+async def test_rows_that_kafka_refuses_starve_no_others(
+    pool: Pool, make_outbox: MakeOutbox, watching: Watching, topics: tuple[str, str]
+) -> None:
+    """More than a sweep takes at a time, and older; and the producer is not to blame for them."""
+    outbox = await make_outbox(pool, everything=False)
+    producer = outbox._producer
+    await write(outbox, pool, [outgoing("dsr.nowhere.v1", number) for number in range(1_100)])
+    await pool.execute("UPDATE outbox SET created_at = created_at - interval '1 hour'")
+    await write(outbox, pool, [outgoing(topics[1], 7)])
+    watch = await watching(topics[1])
+    await aged(pool)
+    await watch.first(lambda record: Notes.number_of(record.value) == 7)
+    assert await waiting(pool) == 1_100
+    assert outbox._producer is producer
+
+
+async def test_a_topic_that_fails_starves_no_others(
+    pool: Pool, make_outbox: MakeOutbox, watching: Watching, new_topics: Any
+) -> None:
+    """Its sends are not refused but fail, as without enough replicas."""
+    bad, good = await new_topics("bad", "good")
+    outbox = await make_outbox(pool, everything=False, kind=FailsFor)
+    FailsFor.topic = bad
+    await write(outbox, pool, [outgoing(bad, number) for number in range(1_100)])
+    await pool.execute("UPDATE outbox SET created_at = created_at - interval '1 hour'")
+    await write(outbox, pool, [outgoing(good, 7)])
+    watch = await watching(good)
+    await aged(pool)
+    await watch.first(lambda record: Notes.number_of(record.value) == 7)
+    assert await waiting(pool) == 1_100
+
+
+class FailsFor(PrivateOutbox):
+    """Its producers cannot reach one topic."""
+
+    topic = ""
+
+    async def _new_producer(self) -> AIOKafkaProducer:
+        producer = await super()._new_producer()
+        send = producer.send
+
+        async def fail(topic: str, *arguments: Any, **options: Any) -> Any:
+            if topic == self.topic:
+                raise NotEnoughReplicasError
+            return await send(topic, *arguments, **options)
+
+        producer.send = fail
+        return producer
+
+
+async def test_a_topic_that_is_denied_holds_up_nobody_twice(stand: Stand, pool: Pool, topics: tuple[str, str]) -> None:
+    outbox = Outbox(pool, stand.kafka("web"))
+    await outbox.start()
+    try:
+        producer = outbox._producer
+        for number in range(2):
+            records = [outgoing(topics[1], number)]
+            await write(outbox, pool, records)
+            with capture_logs() as logs:
+                await outbox.publish(records, time.monotonic())
+            # The second is left for later at once, without asking.
+            assert [entry.get("error") for entry in logs] == ["TopicAuthorizationFailedError"][number:]
+        assert await waiting(pool) == 2
+        assert outbox._producer is producer
+    finally:
+        await outbox.stop()
 
 
 async def test_a_send_that_kafka_refuses_stays_for_the_sweeper(
@@ -296,7 +422,7 @@ async def test_sweeping_uses_the_index(pool: Pool) -> None:
             """
         )
         await connection.execute("ANALYZE outbox")
-        stale = await explain(connection, _SQL["claim_stale"], timedelta(seconds=45), 500)
+        stale = await explain(connection, _SQL["claim_stale"], timedelta(seconds=45), 500, [])
         delete = await explain(connection, _SQL["delete"], [uuid4() for _ in range(500)])
     assert (scanned(stale), indexes(stale)) == (set(), {"outbox_created_at"})
     assert (scanned(delete), indexes(delete)) == (set(), {"outbox_pkey"})

@@ -285,8 +285,8 @@ async def test_a_crash_between_publish_and_the_commit_of_offsets_has_no_second_e
 
     published = running.outbox.publish
 
-    async def publish_then_die(records: Any) -> None:
-        await published(records)
+    async def publish_then_die(*records: Any) -> None:
+        await published(*records)
         raise ConnectionResetError
 
     running.outbox.publish = publish_then_die
