@@ -19,6 +19,7 @@ from operations.errors import UsageError
 from operations.stack import PROGRAMS, Ports, Stack
 from operations.stack.stack import PROCESSOR, REGISTRY
 from operations.stack.supervisor import Process
+from operations.topology import OPERATORS
 
 RootOption = Annotated[Path, typer.Option("--root", help="The stack's folder.")]
 RegistryOption = Annotated[
@@ -46,6 +47,9 @@ def up(
     ] = "",
     root: RootOption = DEFAULT_ROOT,
     registry: RegistryOption = REGISTRY,
+    brokers: Annotated[
+        int, typer.Option(help="Kafka's nodes; with three, any one may die and nobody waits for it.", min=1)
+    ] = 1,
     kafka_port: Annotated[int | None, _port("kafka")] = None,
     postgres_port: Annotated[int | None, _port("postgres")] = None,
     smtp_port: Annotated[int | None, _port("smtp")] = None,
@@ -63,6 +67,7 @@ def up(
         [name for name in PROGRAMS if name not in left_out],
         registry=registry,
         ports=Ports(kafka_port, postgres_port, smtp_port),
+        brokers=brokers,
         fresh=fresh,
         tell=console.print,
         on_change=lambda process: _tell_change(console, process),
@@ -100,10 +105,10 @@ def _tell_change(console: Console, process: Process) -> None:
 
 def _where_to_find(stack: Stack) -> Table:
     table = Table.grid(padding=(0, 2))
-    kafka, postgres = (f"127.0.0.1:{stack.ports[name]}" for name in ("kafka", "postgres"))
+    kafka = stack.env(OPERATORS)["HABEAS_KAFKA_BOOTSTRAP_SERVERS"]
     for what, where in (
         ("Kafka", f"{kafka} (SASL/SCRAM-SHA-512)"),
-        ("PostgreSQL", f"{postgres} (databases habeas, billing)"),
+        ("PostgreSQL", f"127.0.0.1:{stack.ports['postgres']} (databases habeas, billing)"),
         ("Mails", f"{stack.mail} (SMTP on 127.0.0.1:{stack.ports['smtp']})"),
         ("Environments", f"{stack.root / 'env'}: to join as NAME, `set -a; . {stack.root / 'env'}/NAME`"),
         ("Logs", str(stack.root / "log")),

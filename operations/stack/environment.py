@@ -9,7 +9,7 @@ from pathlib import Path
 
 from operations.programs import SERVICES
 from operations.stack.folder import dotenv, write_private
-from operations.stack.kafka import client_variables
+from operations.stack.kafka import client_variables, node_name
 from operations.stack.ports import HOST
 from operations.stack.postgres import Postgres
 from operations.topology import OPERATORS
@@ -31,6 +31,7 @@ class Surroundings:
     keys: Mapping[str, Path]
     postgres: Postgres
     passwords: Mapping[str, str] = field(repr=False)  # Kafka's, by principal
+    brokers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Places:
 def environments(stack: Surroundings) -> dict[str, dict[str, str]]:
     """Return `HABEAS_*` for each service, system and portal, the operators, and the payment processor's stand-in."""
     places = Places(
-        kafka=f"{HOST}:{stack.ports['kafka']}",
+        kafka=",".join(f"{HOST}:{stack.ports[node_name(number)]}" for number in range(1, stack.brokers + 1)),
         database=stack.postgres.url,
         smtp=f"smtp://{HOST}:{stack.ports['smtp']}",
         public=f"http://{HOST}:{stack.ports['notifier']}",

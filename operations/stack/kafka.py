@@ -1,8 +1,8 @@
-"""Apache Kafka as a child process: KRaft, one node that is broker and controller, SASL/SCRAM and ACLs on.
+"""Apache Kafka as a child process: KRaft, a node that is broker and controller, SASL/SCRAM and ACLs on.
 
 Both listeners are on the loopback interface and neither talks to strangers. Clients use SCRAM-SHA-512. The controller's
 listener cannot use SCRAM (its credentials live in the log that the controllers must elect a leader for first), so there
-it is PLAIN with one random password that only this node's own configuration file knows.
+it is PLAIN with one random password that only the nodes' own configuration files know.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from operations.stack.ports import HOST
 from operations.stack.supervisor import Kind, Program
 from operations.topology import KEPT
 
-SUPER_USERS = ("operators", "broker")  # `broker` is the node itself, towards itself
+SUPER_USERS = ("operators", "broker")  # `broker` is the nodes, towards themselves
 MECHANISM = "SCRAM-SHA-512"
 JAAS = "org.apache.kafka.common.security"
 # Only the quick compiler: a second less to start, half the CPU on two cores, and no less throughput measured.
@@ -47,7 +47,10 @@ logger.config.level = warn
 
 @dataclass(frozen=True, slots=True)
 class KafkaNode:
-    """One node. `voters` names every controller of the cluster, so that three such nodes make one cluster."""
+    """One node of a cluster of `nodes`; `voters` names the controller of each.
+
+    Three copies where there are three nodes, and a record counts as written when two have it.
+    """
 
     id: int
     port: int
@@ -58,13 +61,22 @@ class KafkaNode:
     passwords: Mapping[str, str] = field(repr=False, default_factory=dict)  # of SUPER_USERS
 
     @property
+    def name(self) -> str:
+        return node_name(self.id)
+
+    @property
+    def copies(self) -> int:
+        """Of each partition, Kafka's own topics included."""
+        return min(self.nodes, 3)
+
+    @property
     def data(self) -> Path:
         return self.folder / "data"
 
     def properties(self, data: Path) -> str:
         """Return the node's configuration with its log in `data`."""
         broker = self.passwords["broker"]
-        copies, in_sync = min(self.nodes, 3), min(self.nodes, 2)
+        copies, in_sync = self.copies, min(self.nodes, 2)
         settings = {
             "process.roles": "broker,controller",
             "node.id": self.id,
@@ -134,7 +146,7 @@ class KafkaNode:
         said, _ = await process.communicate()
         if process.returncode != 0:
             raise StartError(
-                "kafka", str(self.folder), "its folder could not be formatted", said.decode(errors="replace")
+                self.name, str(self.folder), "its folder could not be formatted", said.decode(errors="replace")
             )
         for name in ("format.arguments", "format.properties"):
             (self.folder / name).unlink()
@@ -142,7 +154,7 @@ class KafkaNode:
 
     def program(self, java: str, log: Path, environment: Mapping[str, str]) -> Program:
         return Program(
-            name="kafka",
+            name=self.name,
             kind=Kind.STORE,
             command=[*self._java(java), "kafka.Kafka", str(self.folder / "server.properties")],
             environment=environment,
@@ -157,14 +169,24 @@ class KafkaNode:
         return [java, *JVM, logging, f"@{self.folder / 'classpath'}"]
 
     async def _ready(self) -> bool:
-        """Ready is when a client has proven who it is and was told about the cluster."""
+        """Ready is when a client has proven who it is and was told that the cluster has this node."""
         with contextlib.suppress(OSError):
             _, writer = await asyncio.open_connection(HOST, self.port)
             writer.close()
             await writer.wait_closed()
             variables = client_variables(f"{HOST}:{self.port}", "operators", self.passwords["operators"])
-            return await asyncio.to_thread(_answers, variables)
+            return await asyncio.to_thread(_has, variables, self.id)
         return False
+
+
+def node_name(number: int) -> str:
+    """Return what the stack calls its node of this number, from 1: as a program, and as the use of a port."""
+    return "kafka" if number == 1 else f"kafka-{number}"
+
+
+def controller_name(number: int) -> str:
+    """Return the use of the port that this node's controller has."""
+    return "kafka-controller" if number == 1 else f"kafka-controller-{number}"
 
 
 def client_variables(servers: str, name: str, password: str) -> dict[str, str]:
@@ -199,8 +221,8 @@ def new_cluster_id() -> str:
     return text
 
 
-def _answers(variables: Mapping[str, str]) -> bool:
+def _has(variables: Mapping[str, str], node: int) -> bool:
     try:
-        return bool(admin_client(variables).list_topics(timeout=5).brokers)
+        return node in admin_client(variables).list_topics(timeout=5).brokers
     except KafkaException:
         return False

@@ -16,12 +16,13 @@ from operations.errors import DiskFullError, UsageError, is_disk_full
 from operations.migrate import REPOSITORY, migrate
 from operations.programs import SERVICES, SYSTEMS
 from operations.stack import postgres as pg
+from operations.stack.cluster import Cluster, check_number
 from operations.stack.environment import CLOCK, Surroundings, environments, plain_environment, write_environments
 from operations.stack.folder import NEEDED, Lock, check_disk, read_json, write_json
 from operations.stack.health import answers_ready, speaks_smtp
 from operations.stack.jars import kafka_jars
 from operations.stack.java import find_java
-from operations.stack.kafka import SUPER_USERS, KafkaNode, admin_client, new_cluster_id
+from operations.stack.kafka import SUPER_USERS, KafkaNode, admin_client, controller_name, new_cluster_id, node_name
 from operations.stack.keys import write_keys
 from operations.stack.ports import HOST, Ports, choose
 from operations.stack.supervisor import STOP_ORDER, Kind, Process, Program, clear_leftovers
@@ -52,7 +53,8 @@ class Stack:
     `programs` are the names to run beside Kafka, PostgreSQL and SMTP: none for the infrastructure alone. Everyone's
     environment and keys are written in any case, so that other programs can take a place. `fresh` starts without what
     an earlier run left; `keep=False` removes it all at the end. `durable=False` has PostgreSQL write nothing
-    through to the disk: for tests, which kill processes and no machines.
+    through to the disk: for tests, which kill processes and no machines. `brokers` is the number of Kafka's nodes, for
+    the life of the folder: of three, one may be away and nobody waits for it.
 
     Start and close it in the same thread: the children are tied to it.
     """
@@ -64,6 +66,7 @@ class Stack:
         *,
         registry: Path = REGISTRY,
         ports: Ports | None = None,
+        brokers: int = 1,
         partitions: int = 2,
         fresh: bool = False,
         keep: bool = True,
@@ -82,6 +85,7 @@ class Stack:
         self.environments: dict[str, dict[str, str]] = {}
         self.ports: dict[str, int] = {}
         self._asked = ports or Ports.from_environment()
+        self._brokers = brokers
         self._partitions, self._fresh, self._keep, self._needed, self._tell = partitions, fresh, keep, needed, tell
         self._on_change = on_change
         self._durable = durable
@@ -93,6 +97,11 @@ class Stack:
     def env(self, name: str) -> dict[str, str]:
         """Return the `HABEAS_*` variables of a service, system, portal or of `operators`."""
         return dict(self.environments[name])
+
+    @property
+    def kafka(self) -> Cluster:
+        """Kafka's nodes as one: who leads, and whether all have everything. Its names are for `kill` and `stop`."""
+        return self._cluster
 
     @property
     def mail(self) -> Path:
@@ -121,6 +130,14 @@ class Stack:
         """Wait until these are ready (default: all). Raises StartError."""
         chosen = [self.processes[name] for name in names or self.processes]
         await asyncio.gather(*(process.wait_ready(timeout, attempts) for process in chosen))
+
+    async def wait_in_sync(self, timeout: float = 60.0) -> None:  # noqa: ASYNC109
+        """Wait until every Kafka node runs and has a copy of everything: the next may die.
+
+        Raises StartError, or OperationsError when a copy does not follow.
+        """
+        await self.wait_ready(*self.kafka.names, timeout=timeout)
+        await self.kafka.wait_in_sync(timeout)
 
     # Up and down
 
@@ -159,16 +176,19 @@ class Stack:
             self._tell(f"Ended what an earlier run had left running: {', '.join(cleared)}")
         if self._fresh:
             self._remove()
+        check_number(self.root, self._brokers)
         check_disk(self.root, self._needed)
         java, jars = find_java(), await asyncio.to_thread(kafka_jars)
         surroundings = self._surroundings()
-        self._postgres, kafka = surroundings.postgres, self._kafka_node(surroundings)
+        self._postgres = surroundings.postgres
+        numbers = range(1, self._brokers + 1)
+        self._cluster = Cluster(tuple(self._kafka_node(surroundings, number) for number in numbers))
         self.environments = environments(surroundings)
         write_environments(self.root / "env", self.environments)
         for folder in ("log", "mail", "store", "data"):
             (self.root / folder).mkdir(exist_ok=True, mode=0o700)
         await _all_or_first_error(
-            self._bring_up_kafka(kafka, java, jars, surroundings),
+            self._bring_up_kafka(java, jars, surroundings),
             self._bring_up_postgres(),
             self._run(self._smtp()),
         )
@@ -178,10 +198,14 @@ class Stack:
             self._add(self._program(name))
         await self.start(*self.programs) if self.programs else None
 
-    async def _bring_up_kafka(self, node: KafkaNode, java: str, jars: Sequence[Path], known: Surroundings) -> None:
-        await node.prepare(java, jars, self._secrets["cluster"])
-        await self._run(node.program(java, self._log("kafka"), plain_environment()))
-        topology = desired(known.portals, known.systems, self._partitions)
+    async def _bring_up_kafka(self, java: str, jars: Sequence[Path], known: Surroundings) -> None:
+        nodes = self._cluster.nodes
+        await _all_or_first_error(*(node.prepare(java, jars, self._secrets["cluster"]) for node in nodes))
+        # All at once: none is ready before most of them run.
+        await _all_or_first_error(
+            *(self._run(node.program(java, self._log(node.name), plain_environment())) for node in nodes)
+        )
+        topology = desired(known.portals, known.systems, self._partitions, self._cluster.copies)
         await asyncio.to_thread(apply, admin_client(self.env(OPERATORS)), topology, known.passwords)
 
     async def _bring_up_postgres(self) -> None:
@@ -223,6 +247,7 @@ class Stack:
                 self.ports["postgres"], self.root / "postgres", self._secrets["postgres"], self._durable
             ),
             passwords=self._secrets["kafka"],
+            brokers=self._brokers,
         )
 
     def _remembered_secrets(self, names: Sequence[str]) -> dict[str, Any]:
@@ -246,19 +271,21 @@ class Stack:
         """For everything that we run, and for the systems of others, which take part with our environment files."""
         last = read_json(self.root / "ports.json")
         asked = {"kafka": self._asked.kafka, "postgres": self._asked.postgres, "smtp": self._asked.smtp}
-        for use in ("kafka", "kafka-controller", "postgres", "smtp", *dict.fromkeys((*PROGRAMS, *systems))):
+        kafka = [use for number in range(1, self._brokers + 1) for use in (node_name(number), controller_name(number))]
+        for use in (*kafka, "postgres", "smtp", *dict.fromkeys((*PROGRAMS, *systems))):
             taken = frozenset({*self.ports.values(), *(port for port in asked.values() if port)})
             self.ports[use] = choose(use, asked.get(use), last.get(use), taken)
         write_json(self.root / "ports.json", self.ports)
 
-    def _kafka_node(self, surroundings: Surroundings) -> KafkaNode:
-        controller = self.ports["kafka-controller"]
+    def _kafka_node(self, surroundings: Surroundings, number: int = 1) -> KafkaNode:
+        controllers = {each: self.ports[controller_name(each)] for each in range(1, self._brokers + 1)}
         return KafkaNode(
-            id=1,
-            port=self.ports["kafka"],
-            controller_port=controller,
-            folder=self.root / "kafka" / "1",
-            voters=f"1@{HOST}:{controller}",
+            id=number,
+            port=self.ports[node_name(number)],
+            controller_port=controllers[number],
+            folder=self.root / "kafka" / str(number),
+            voters=",".join(f"{each}@{HOST}:{port}" for each, port in controllers.items()),
+            nodes=self._brokers,
             passwords={name: surroundings.passwords[name] for name in SUPER_USERS},
         )
 
