@@ -37,6 +37,9 @@ class Metrics:
         "habeas_outbox_late_total", "Events confirmed late: the newest status was said again", registry=REGISTRY
     )
     outbox_failures = Counter("habeas_outbox_failures_total", "Sends that Kafka did not confirm", registry=REGISTRY)
+    paused = Gauge(
+        "habeas_paused_partitions", "Partitions that stand still until an operator resumes them", registry=REGISTRY
+    )
     poll_age = Gauge("habeas_poll_age_seconds", "Since the consumer last asked for records", registry=REGISTRY)
     lag = Gauge("habeas_lag_records", "Records not yet handled", ["topic"], registry=REGISTRY)
     notices = Counter("habeas_notices_total", "Mails by their fate", ["notice", "result"], registry=REGISTRY)

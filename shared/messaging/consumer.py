@@ -22,6 +22,7 @@ from habeas.contracts import ContractError, KeyFile, KeyUnknownError, Message, R
 from shared.clock import Clock
 from shared.database import Pool
 from shared.messaging.outbox import Outbox
+from shared.messaging.pauses import Partition, Pauses
 from shared.messaging.received import Received, Record, receive
 from shared.messaging.work import Work
 from shared.telemetry import METRICS
@@ -77,6 +78,7 @@ class Consumer:
     on_refused: Settle = nothing_to_settle
     """Runs where records were refused, for a service that has to tell somebody about `work.refused`."""
     patience: Patience = Patience()
+    pauses: Pauses = field(default_factory=Pauses)
     _models: dict[str, dict[str, type[Message]]] = field(init=False)
     _handlers: dict[str, Handler] = field(init=False)
     _unknown_kids: dict[str, float] = field(init=False, default_factory=dict)
@@ -94,12 +96,22 @@ class Consumer:
     def topics(self) -> tuple[str, ...]:
         return tuple(self._models)
 
-    async def handle(self, records: Sequence[Record]) -> None:
-        """Take `records` into effect. Raises `ExhaustedError`; never skips."""
+    async def handle(self, records: Sequence[Record]) -> Mapping[Partition, int]:
+        """Take `records` into effect. Raises `ExhaustedError`, or asyncpg's errors; never skips.
+
+        Returns, for each partition that is paused, the offset from which on it was left out: it is to be read again
+        from there.
+        """
         started = time.monotonic()
+        if not self.pauses.known:
+            async for attempt in self._retrying():
+                with attempt:
+                    await self.pauses.load(self.pool)
+        self.pauses.begin()
         await self._take(records)
         METRICS.batches.observe(time.monotonic() - started)
         METRICS.batch_records.observe(len(records))
+        return self.pauses.held
 
     async def transact(self, work_on: Callable[[Work], Awaitable[None]]) -> None:
         """One transaction of the service's own making (a timer, a worker): commit, then publish."""
@@ -120,13 +132,7 @@ class Consumer:
 
     async def _take(self, records: Sequence[Record]) -> None:
         try:
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception(is_transient),
-                stop=stop_after_delay(self.patience.transient),
-                wait=wait_random_exponential(multiplier=0.1, max=5),
-                before_sleep=_note_retry,
-                reraise=True,
-            ):
+            async for attempt in self._retrying():
                 with attempt:
                     await self._transact(records)
         except Exception as error:
@@ -137,6 +143,15 @@ class Consumer:
             await self._isolate(records, error)
         else:
             self._failed_in_a_row.clear()
+
+    def _retrying(self) -> AsyncRetrying:
+        return AsyncRetrying(
+            retry=retry_if_exception(is_transient),
+            stop=stop_after_delay(self.patience.transient),
+            wait=wait_random_exponential(multiplier=0.1, max=5),
+            before_sleep=_note_retry,
+            reraise=True,
+        )
 
     async def _isolate(self, records: Sequence[Record], error: Exception) -> None:
         """Something in `records` cannot be handled: halve until it stands alone, and bury that one."""
@@ -161,12 +176,16 @@ class Consumer:
 
     async def _transact(self, records: Sequence[Record]) -> None:
         received, refused = await self._decode(records)
+        if not (received or refused or self.pauses.unwritten):
+            return
 
         async def work_on(work: Work) -> None:
             for record, error in refused:
                 work.bury(record, error)
             for ce_type, batch in received.items():
                 await self._handlers[ce_type](batch, work)
+            if self.pauses.unwritten:
+                await self.pauses.write(work)
 
         await self.transact(work_on)
 
@@ -175,13 +194,20 @@ class Consumer:
     ) -> tuple[Mapping[str, list[Received[Any, Any]]], list[tuple[Record, ContractError]]]:
         received: dict[str, list[Received[Any, Any]]] = {route.model.TYPE: [] for route in self.routes}
         refused: list[tuple[Record, ContractError]] = []
+        pauses = self.pauses
         for record in records:
+            if pauses.standing and pauses.holds(record):
+                continue
             try:
                 message = await self._receive(record)
             except ContractError as error:
+                if pauses.refuse(record):
+                    continue
                 refused.append((record, error))
                 METRICS.records.labels(record.topic, "refused").inc()
             else:
+                if pauses.runs:
+                    pauses.accept(record)
                 if message is not None:
                     received[message.body.TYPE].append(message)
                 METRICS.records.labels(record.topic, message.body.TYPE if message else "other").inc()

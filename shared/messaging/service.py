@@ -33,6 +33,8 @@ from shared.database import Pool, create_pool
 from shared.loop import run_loop
 from shared.messaging.consumer import Consumer, ExhaustedError, Route, Settle, nothing_to_settle
 from shared.messaging.outbox import Outbox, Repair, nothing_to_repair
+from shared.messaging.pauses import Pauses
+from shared.messaging.standing import Standing
 from shared.registry import Registry, load_registry
 from shared.settings import ClockSettings, ServiceSettings
 from shared.telemetry import METRICS, configure_logging, exposition
@@ -50,6 +52,8 @@ _SESSION_MS = 6_000
 
 _STALLED_AFTER = 60.0
 """Seconds without a poll after which a process is not alive: a handler never takes that long."""
+
+_WATCH_EVERY = 2.0
 
 _GROUP = "habeas.{service}"
 
@@ -92,8 +96,17 @@ class Service:
         client = kafka.client_options()
         self.outbox = Outbox(context.pool, client, parts.repair)
         self.consumer = Consumer(
-            name, parts.routes, context.pool, self.outbox, context.keys, context.clock, parts.settle, parts.on_refused
+            name,
+            parts.routes,
+            context.pool,
+            self.outbox,
+            context.keys,
+            context.clock,
+            parts.settle,
+            parts.on_refused,
+            pauses=Pauses(context.settings.pause_after),
         )
+        self._standing = Standing(self.consumer.pauses)
         self._pool = context.pool
         self._parts = parts
         self._broker = KafkaBroker(
@@ -121,6 +134,7 @@ class Service:
             fetch_max_wait_ms=250,
             session_timeout_ms=_SESSION_MS,
             heartbeat_interval_ms=_SESSION_MS // 3,
+            listener=self._standing,
             parser=self._parse,
             decoder=_raw,
         )
@@ -139,7 +153,9 @@ class Service:
             await asyncio.sleep(0.2)  # the stop is under way; taking nothing more leaves the offsets where they are
             raise ExhaustedError(self._exhausted)
         try:
-            await self.consumer.handle(records)
+            held = await self.consumer.handle(records)
+            if held:
+                self._standing.hold(self._consumer_in_use(), held)
         except Exception as error:  # FastStream would log it, seek back and go round for ever
             self._exhausted = advice(error)
             _log.critical("service_exhausted", then="stops, to be started anew", cause=advice(error), exc_info=error)
@@ -148,10 +164,14 @@ class Service:
 
     async def _parse(self, records: tuple[Any, ...]) -> KafkaAckableMessage:
         # FastStream's own parser loses a whole batch over one header that is null or not UTF-8: it never sees headers.
+        consumer = self._consumer_in_use()
+        return KafkaAckableMessage(raw_message=records, body=b"", headers={}, consumer=consumer)
+
+    def _consumer_in_use(self) -> AIOKafkaConsumer:
         consumer = self._subscriber.consumer
         if consumer is None:  # a batch that outlived its consumer: its offsets are no longer ours to commit
             raise ExhaustedError("the consumer was closed under a batch")
-        return KafkaAckableMessage(raw_message=records, body=b"", headers={}, consumer=consumer)
+        return consumer
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:
@@ -195,17 +215,22 @@ class Service:
             "consuming": consumer is not None and bool(consumer.assignment()) and not self._leaving,
             "database": await _answers(self._pool),
             "exhausted": self._exhausted is not None,
+            "paused": [
+                {"topic": topic, "partition": number, "offset": offset}
+                for (topic, number), offset in self._standing.among(consumer).items()
+            ],
         }
-        ready = findings["consuming"] and findings["database"] and not findings["exhausted"]
+        ready = findings["consuming"] and findings["database"] and not findings["exhausted"] and not findings["paused"]
         return _answer(bool(ready), findings)
 
     def _last_poll(self) -> float:
         """When the consumer last asked for records: FastStream's loop sets it in aiokafka's subscription state."""
         consumer: AIOKafkaConsumer | None = self._subscriber.consumer
         if consumer is not None:
-            if not consumer.assignment():  # a replica beyond the partitions has nothing to ask for, and is well
+            reading = consumer.assignment() - consumer.paused()
+            if not reading:  # a replica beyond the partitions has nothing to ask for, and is well
                 self._polled = time.monotonic()
-            for partition in consumer.assignment():
+            for partition in reading:
                 polled = consumer.last_poll_timestamp(partition)
                 if polled:
                     self._polled = max(self._polled, time.monotonic() - max(0.0, time.time() - polled / 1000))
@@ -214,13 +239,15 @@ class Service:
     async def _watch(self) -> None:
         """Lag and poll age as metrics; a stall shows here even while the process lives."""
         while True:
-            await asyncio.sleep(2)
+            await asyncio.sleep(_WATCH_EVERY)
             METRICS.poll_age.set(time.monotonic() - self._last_poll())
             with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                 METRICS.outbox_stale.set(await self.outbox.stale())
             consumer: AIOKafkaConsumer | None = self._subscriber.consumer
             if consumer is None:
                 continue
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await self._standing.follow(consumer, self._pool)
             try:
                 partitions: set[TopicPartition] = consumer.assignment()
                 lag: dict[str, int] = {}

@@ -11,10 +11,25 @@ from shared.database import Pool
 from shared.messaging.consumer import Consumer, Patience
 from tests.core.fixtures import MakeOutbox, clock, kafka, keys, letters_topic, make_outbox, new_topics, quiet
 from tests.core.notes import TABLE, Notes
+from tests.core.running import behind, name, produce, start
 from tests.core.workbench import Clock, Keys, PrivateOutbox
 from tests.stack_database import Database, database, databases
 
-__all__ = ["clock", "database", "databases", "kafka", "keys", "letters_topic", "make_outbox", "new_topics", "quiet"]
+__all__ = [
+    "behind",
+    "clock",
+    "database",
+    "databases",
+    "kafka",
+    "keys",
+    "letters_topic",
+    "make_outbox",
+    "name",
+    "new_topics",
+    "produce",
+    "quiet",
+    "start",
+]
 
 Watching = Callable[[str], Awaitable[Watch]]
 

@@ -193,7 +193,8 @@ async def test_a_process_that_stood_still_says_the_newest_once_more(
         work.send(topics[1], Noted(request_id=request_id, number=1), subject=request_id)
 
     await consumer.transact(say)
-    assert isinstance(zombie, StandsStill) and zombie.stopped
+    assert isinstance(zombie, StandsStill)
+    assert zombie.stopped
     assert [row["id"] for row in await pool.fetch("SELECT id FROM outbox")] == [newest.id]
     await aged(pool)
     await watch.first(lambda record: Notes.number_of(record.value) == 2)
