@@ -1,19 +1,21 @@
 """Delivery by SMTP (RFC 5321) over a few connections that are kept open.
 
+aiosmtplib opens them: greeting, TLS, login. The mails themselves it would send with a round trip for each command and
+ten times the CPU, so they go through a conversation of our own.
+
 An outcome is a value, and no exception's text leaves this module: servers quote addresses in their replies.
 """
 
 import asyncio
 import ssl
-from contextlib import suppress
-from typing import Final
+from typing import Final, cast
 from urllib.parse import unquote, urlsplit
 
-import aiosmtplib
 import structlog
-from aiosmtplib import SMTP, SMTPException, SMTPResponse
+from aiosmtplib import SMTP, SMTPException
 
-from services.notifier.domain import Accepted, Bounced, Deferred, NotifierError, Outcome
+from services.notifier.conversation import BrokenOffError, Conversation, StaleError
+from services.notifier.domain import Deferred, NotifierError, Outcome
 
 _log = structlog.get_logger(__name__)
 
@@ -31,7 +33,8 @@ class SmtpUrlError(NotifierError):
 
 
 class Postman:
-    """Delivers mails, up to `size` at a time; more callers wait for a free connection.
+    """Delivers mails, up to `size` at a time; more callers wait for a free connection. `timeout` in seconds, for each
+    step: connecting, greeting, TLS, login, the envelope, the content.
 
     Credentials never cross a network unencrypted: with a user name, `smtp://` to another machine demands STARTTLS.
     """
@@ -49,42 +52,41 @@ class Postman:
         self._username = unquote(parts.username) if parts.username else None
         self._password = unquote(parts.password) if parts.password else None
         self._must_start_tls = bool(self._username) and not self._tls and self._host not in _LOOPBACK
-        self._idle: list[SMTP] = []
+        self._idle: list[Conversation] = []
         self._free = asyncio.Semaphore(size)
 
     async def deliver(self, sender: str, recipient: str, message: bytes) -> Outcome:
         """One mail to one recipient; `message` is a whole RFC 5322 message with CRLF line ends.
 
-        Accepted means that the server has answered 2xx after the last byte. A connection that dies before that answer
-        is Deferred: the server may have taken the mail, and the next attempt repeats it under the same Message-ID.
+        Accepted means that the server has answered 2xx after the last byte. A connection that dies between the first
+        byte and that answer is Deferred: the server may have taken the mail, and the next attempt repeats it under the
+        same Message-ID. One that turns out to be dead before is replaced, and the mail loses nothing by it.
         """
         async with self._free:
             while self._idle:
-                client = self._idle.pop()
+                conversation = self._idle.pop()
                 try:
-                    # Servers hang up on idle clients; whether this one did shows before anything of the mail is said.
-                    await client.rset()
-                except _TROUBLE:
-                    client.close()
+                    return await self._converse(conversation, sender, recipient, message)
+                except StaleError:  # servers hang up on idle clients
                     continue
-                return await self._deliver(client, sender, recipient, message)
             try:
-                client = await self._connect()
+                conversation = await self._connect()
             except _TROUBLE as error:
                 code = getattr(error, "code", None)
                 _log.warning("smtp_unreachable", error=type(error).__name__, code=code)
                 return Deferred(code)
-            return await self._deliver(client, sender, recipient, message)
+            try:
+                return await self._converse(conversation, sender, recipient, message)
+            except StaleError as stale:
+                _log.warning("smtp_hung_up", code=stale.code)
+                return Deferred(stale.code)
 
     async def close(self) -> None:
         """Idempotent. Connections in use close after their mail, when this is called again."""
         while self._idle:
-            client = self._idle.pop()
-            with suppress(*_TROUBLE):
-                await client.quit(timeout=2)
-            client.close()
+            await self._idle.pop().quit()
 
-    async def _connect(self) -> SMTP:
+    async def _connect(self) -> Conversation:
         client = SMTP(
             hostname=self._host,
             port=self._port,
@@ -97,42 +99,26 @@ class Postman:
         try:
             await client.connect()
             await client.ehlo()
+            transport = cast("asyncio.Transport", client.transport)
+            return Conversation(transport, frozenset(client.esmtp_extensions), self._timeout)
         except BaseException:
             client.close()
             raise
-        return client
 
-    async def _deliver(self, client: SMTP, sender: str, recipient: str, message: bytes) -> Outcome:
+    async def _converse(self, conversation: Conversation, sender: str, recipient: str, message: bytes) -> Outcome:
+        """Raises `StaleError`."""
         try:
-            outcome = await self._converse(client, sender, recipient, message)
-        except BaseException as error:
-            client.close()
-            if not isinstance(error, _TROUBLE):
-                raise
-            _log.warning("smtp_broken_off", error=type(error).__name__)
-            return Deferred(getattr(error, "code", None))
-        if client.is_connected:
-            self._idle.append(client)
+            outcome = await conversation.send(sender, recipient, message)
+        except StaleError:
+            conversation.close()
+            raise
+        except BrokenOffError:
+            conversation.close()
+            _log.warning("smtp_broken_off")
+            return Deferred()
+        except BaseException:
+            conversation.close()
+            raise
+        if conversation.is_open:
+            self._idle.append(conversation)
         return outcome
-
-    async def _converse(self, client: SMTP, sender: str, recipient: str, message: bytes) -> Outcome:
-        utf8 = not recipient.isascii()
-        if utf8 and not client.supports_extension("smtputf8"):
-            return Bounced()
-        options = [f"SIZE={len(message)}"] if client.supports_extension("size") else []
-        try:
-            await client.mail(sender, options=[*options, "SMTPUTF8"] if utf8 else options)
-        except aiosmtplib.SMTPSenderRefused as refusal:
-            # A refused sender is ours to mend, not the recipient's fault: the mail waits for that.
-            _log.error("smtp_sender_refused", code=refusal.code)
-            return Deferred(refusal.code)
-        try:
-            await client.rcpt(recipient, encoding="utf-8")
-            reply = await client.data(message)
-        except aiosmtplib.SMTPResponseException as refusal:
-            return _refused(refusal)
-        return Accepted(SMTPResponse(*reply).code)
-
-
-def _refused(refusal: aiosmtplib.SMTPResponseException) -> Outcome:
-    return Bounced(refusal.code) if 500 <= refusal.code < 600 else Deferred(refusal.code)

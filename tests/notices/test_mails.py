@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from habeas.contracts.status import StatusReason
 from services.notifier.domain import AddressError, Mail, UnknownNoticeError
 from services.notifier.mails import MailRenderer
+from services.notifier.mails.form import fill
 from services.notifier.mails.mime import UnsafeHeaderError, header
-from services.notifier.mails.render import fill
 from shared.events import Notice, Recipient, StatementItem, SystemNote
 from shared.registry import load_registry
 from tests.notices.reading import Page, parsed, part, words

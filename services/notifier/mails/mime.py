@@ -4,7 +4,6 @@ Written by hand, because the standard library's EmailMessage takes longer over i
 Headers come in at one door, and no control character passes it.
 """
 
-import binascii
 from collections.abc import Iterable
 from email.header import Header
 
@@ -29,23 +28,23 @@ def header(name: str, value: str, *, utf8: bool = False) -> bytes:
     return f"{name}: {encoded}\r\n".encode("ascii")
 
 
-def alternative(headers: Iterable[bytes], *, text: str, html: str, language: str, boundary: str) -> bytes:
-    """`boundary` begins with "=_": that cannot occur in quoted-printable content, so no content can end a part."""
+def alternative(headers: Iterable[bytes], *, text: Iterable[bytes], html: Iterable[bytes], boundary: str) -> bytes:
+    """`text` and `html` are quoted-printable. `boundary` begins with "=_": that cannot occur in it, so no content can
+    end a part."""
     mark = boundary.encode("ascii")
     return b"".join(
         (
             *headers,
-            header("Content-Language", language),
             b'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="',
             mark,
             b'"\r\n\r\n--',
             mark,
             _PART % b"plain",
-            _quoted_printable(text),
+            *text,
             b"\r\n--",
             mark,
             _PART % b"html",
-            _quoted_printable(html),
+            *html,
             b"\r\n--",
             mark,
             b"--\r\n",
@@ -54,8 +53,3 @@ def alternative(headers: Iterable[bytes], *, text: str, html: str, language: str
 
 
 _PART = b"\r\nContent-Type: text/%s; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-
-
-def _quoted_printable(content: str) -> bytes:
-    # b2a_qp takes its line ends from the content: with CRLF throughout, all that it writes are CRLF as well.
-    return binascii.b2a_qp("\r\n".join(content.splitlines()).encode() + b"\r\n", istext=True)

@@ -7,6 +7,7 @@ from typing import Final
 
 from habeas.contracts.status import StatusReason
 from habeas.contracts.vocabulary import COPIES, Did, Right
+from services.notifier.mails.form import Blanks
 from services.notifier.mails.words import Words
 from shared.events import NotCovered, NoticePersonal, StatementItem, SystemNote
 from shared.law.errors import LawError
@@ -52,10 +53,11 @@ class Statement:
 class Clerk:
     """Writes the entries of one letter."""
 
-    def __init__(self, right: str, registry: Registry, words: Words) -> None:
+    def __init__(self, right: str, registry: Registry, words: Words, blanks: Blanks) -> None:
         self._right = right
         self._registry = registry
         self._words = words
+        self._blanks = blanks
 
     def statement(self, items: Sequence[StatementItem]) -> Statement:
         told = [item for item in items if item.did == Did.RECIPIENTS_NOTIFIED]
@@ -130,7 +132,7 @@ class Clerk:
         did = self._words.of("did", self._deed(item.did))
         return Entry(
             title=self._title(item.system, item.category),
-            did=f"{self._words.count('records', count)} {did}" if count else did,
+            did=f"{self._words.count('records', count, self._blanks(str(count)))} {did}" if count else did,
             until=self._until(days),
             why=why,
             article=article,
@@ -150,7 +152,7 @@ class Clerk:
         form: str = self._words.tables["told"]["all" if count == len(names) else "some"]
         return Entry(
             title=self._title(item.system, item.category),
-            did=self._words.count("told", count),
+            did=self._words.count("told", count, self._blanks(str(count))),
             why=form.format(names=", ".join(names)) if names else None,
         )
 
@@ -163,7 +165,7 @@ class Clerk:
         if not days:
             return None
         form: str = self._words.tables["until"]["date" if days[0] == days[-1] else "dates"]
-        return form.format(date=self._words.date(days[-1]), first=self._words.date(days[0]))
+        return self._blanks(form.format(date=self._words.date(days[-1]), first=self._words.date(days[0])))
 
     def _reason(self, code: str | None) -> tuple[str | None, str | None]:
         """Sentence and article. A ground that is not in the catalogue is still named."""

@@ -1,4 +1,7 @@
-"""What a letter's template sees: a notice in words. Nothing that is not here can get into a mail."""
+"""What a letter's template sees: a notice in words. Nothing that is not here can get into a mail.
+
+What differs between people stands in it as a blank, so that the views of many mails are equal.
+"""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -6,6 +9,7 @@ from typing import Final
 from habeas.contracts.status import StatusReason
 from habeas.contracts.vocabulary import COPIES, Right
 from services.notifier.domain import Mail
+from services.notifier.mails.form import Blanks
 from services.notifier.mails.privacy_team import RIGHTS, Step, brief
 from services.notifier.mails.statement import Clerk, Entry, reason_ground
 from services.notifier.mails.words import Words, size
@@ -27,7 +31,7 @@ class BystanderView:
 @dataclass(frozen=True, slots=True)
 class MailView:
     reference: str
-    name: str | None = field(repr=False)
+    name: str = field(repr=False)
     is_copy: bool
     for_another: bool
     """Whether the reader acts for the person whose data it is."""
@@ -73,7 +77,7 @@ class MailView:
     steps: tuple[Step, ...]
     right_to_choose: bool
     rights: tuple[str, ...]
-    link: str | None = field(repr=False)
+    link: str = field(repr=False)
     link_until: str | None
     size: str | None
     authority: Authority
@@ -89,18 +93,18 @@ def audience_of(mail: Mail) -> Audience:
     return audience if isinstance(audience, Audience) else Audience.BYSTANDER
 
 
-def bystander_view(mail: Mail, registry: Registry, words: Words) -> BystanderView:
+def bystander_view(mail: Mail, registry: Registry, words: Words, blanks: Blanks) -> BystanderView:
     received = mail.notice.received_at.astimezone(registry.controller.time_zone)
-    return BystanderView(mail.notice.reference, words.date(received.date()))
+    return BystanderView(blanks(mail.notice.reference), words.date(received.date()))
 
 
-def view(mail: Mail, registry: Registry, words: Words) -> MailView:
+def view(mail: Mail, registry: Registry, words: Words, blanks: Blanks) -> MailView:
     """For everybody but bystanders. `words` are those for the mail's audience."""
     notice, personal = mail.notice, mail.personal
     zone = registry.controller.time_zone
     for_another = audience_of(mail) is Audience.REPRESENTATIVE
     right = str(notice.right)
-    clerk = Clerk(right, registry, words)
+    clerk = Clerk(right, registry, words, blanks)
     # Of a copy that was never handed out, nothing was done that a statement could name.
     no_copy = notice.notice == Notice.WITHDRAWN and right in COPIES
     statement = clerk.statement(() if no_copy else personal.statement)
@@ -109,8 +113,8 @@ def view(mail: Mail, registry: Registry, words: Words) -> MailView:
     answer = personal.answer if mail.link else None
     orders = brief(notice, personal.systems, words)
     return MailView(
-        reference=notice.reference,
-        name=_safe_name(personal.name),
+        reference=blanks(notice.reference),
+        name=blanks(_safe_name(personal.name)),
         is_copy=right in COPIES,
         for_another=for_another,
         them=words.reader["them"],
@@ -152,9 +156,9 @@ def view(mail: Mail, registry: Registry, words: Words) -> MailView:
         steps=orders.steps,
         right_to_choose=orders.right_to_choose,
         rights=RIGHTS,
-        link=mail.link,
+        link=blanks(mail.link or ""),
         link_until=words.date(answer.expires_at.astimezone(zone).date()) if answer else None,
-        size=size(answer.bytes) if answer else None,
+        size=blanks(size(answer.bytes)) if answer else None,
         authority=authority,
         authority_is_local=authority is not registry.authorities["default"],
         court=registry.controller.court,
@@ -189,12 +193,12 @@ def _in_triage(right: str, reason: StatusReason | None, words: Words) -> bool:
     return right == Right.UNCLASSIFIED or (reason is not None and reason.code in known)
 
 
-def _safe_name(name: str | None) -> str | None:
+def _safe_name(name: str | None) -> str:
     """The name as a greeting may carry it. Whoever fills in a form chooses it, and a mail of ours must not carry
     somebody else's message or link: what cannot be a name is left out."""
     if name is None:
-        return None
+        return ""
     clean = " ".join("".join(char if char.isprintable() else " " for char in name).split())
     if not clean or len(clean) > _LONGEST_NAME or _NOT_IN_NAMES & set(clean) or "www." in clean.lower():
-        return None
+        return ""
     return clean

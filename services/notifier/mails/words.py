@@ -32,9 +32,10 @@ class Words:
     def date(self, day: date) -> str:
         return str(self.tables["date"]).format(day=day.day, month=self.tables["months"][day.month - 1], year=day.year)
 
-    def count(self, table: str, count: int) -> str:
+    def count(self, table: str, count: int, number: str) -> str:
+        """`number` is what stands for the count."""
         phrases: Mapping[str, str] = self.tables[table]
-        return phrases["one" if count == 1 else "many"].format(count=count)
+        return phrases["one" if count == 1 else "many"].format(count=number)
 
 
 def load_languages() -> dict[str, Words]:
