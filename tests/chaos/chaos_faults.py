@@ -12,10 +12,10 @@ from random import Random
 
 from chaos_stage import Stage
 
-SLOT = 40.0
+SHORTEST_SLOT, LONGEST_SLOT = 6.0, 40.0
 """Seconds that a scenario has before the next one."""
-_LULL = 5.0
-"""Seconds at the end of a slot in which nothing new is done to anybody."""
+_LULL = 0.125
+"""Part of a slot at whose end nothing new is done to anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,12 @@ def plan(seed: int, scenarios: Sequence[Scenario], seconds: float, replicas: int
     slots: list[Slot] = []
     order: list[Scenario] = []
     begins = 0.0
-    length = min(SLOT, seconds)
+    length = min(seconds, max(SHORTEST_SLOT, min(LONGEST_SLOT, seconds / len(scenarios))))
     while begins + length <= seconds + 0.001:
         if not order:
             order = random.sample(list(scenarios), len(scenarios))
         scenario = order.pop()
-        drawn = scenario.draw(Random(f"{seed}/{scenario.name}/{begins:g}"), max(1.0, length - _LULL), replicas)
+        drawn = scenario.draw(Random(f"{seed}/{scenario.name}/{begins:g}"), length * (1 - _LULL), replicas)
         faults = [replace(fault, at=begins + fault.at) for fault in drawn]
         slots.append(Slot(scenario, begins, sorted(faults, key=lambda fault: fault.at)))
         begins += length

@@ -12,13 +12,13 @@ from chaos_evidence import Evidence
 from chaos_mail import Attempt, Came
 from chaos_reckoning import Finding
 from chaos_script import Script
-from chaos_stage import Happening
+from chaos_stage import KILLED, SESSIONS_ENDED, STOPPED, Happening
 
 _COMMITTED_WITHIN: Final = 6.0
 """Seconds between SMTP's yes and the commit that knows of it, on a machine that starts processes all the time."""
 _LEASE: Final = 300.0
 """Seconds that a notifier which stands still keeps what it had claimed."""
-_EXCUSES: Final = frozenset({"killed", "sessions ended"})
+_EXCUSES: Final = frozenset({KILLED, SESSIONS_ENDED})
 """What may keep a notifier from committing a yes: its own end, and that of its sessions in PostgreSQL."""
 
 Mails = Mapping[tuple[str, str], Sequence[Attempt]]
@@ -76,7 +76,7 @@ def _excuse(before: Attempt, after: Attempt, happened: Sequence[Happening]) -> s
         return "connection lost after DATA"
     for each in happened:
         notifier = each.whom.startswith(("notifier", "postgres"))
-        stopped = each.what == "stopped" and each.ended - each.began > _LEASE
+        stopped = each.what == STOPPED and each.ended - each.began > _LEASE
         if not notifier or not (each.what in _EXCUSES or stopped):
             continue
         if before.at - 0.5 - (each.ended - each.began) <= each.began <= min(before.at + _COMMITTED_WITHIN, after.at):

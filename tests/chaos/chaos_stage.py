@@ -26,6 +26,9 @@ from operations.stack.supervisor import Process, State
 from shared.clock import read_offset
 
 DOMAIN = "chaos.example"
+KILLED = "killed"
+STOPPED = "stopped"
+SESSIONS_ENDED = "sessions ended"
 _LONGEST_PAUSE = 1.0
 """Seconds until a killed process is started again: it fell to us and not over its own feet, so nobody has to wait."""
 
@@ -99,12 +102,12 @@ class Stage:
     def kill(self, name: str) -> None:
         """SIGKILL; the supervisor starts another one."""
         self.process(name).kill()
-        self.note("killed", name)
+        self.note(KILLED, name)
 
     async def freeze(self, name: str, seconds: float) -> None:
         """SIGSTOP for so long, and then SIGCONT to the same process."""
         pid = self.process(name).pid
-        with self.noted("stopped", name):
+        with self.noted(STOPPED, name):
             self.process(name).signal(signal.SIGSTOP)
             try:
                 await asyncio.sleep(seconds)

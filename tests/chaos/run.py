@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import secrets
 import sys
 import time
@@ -19,6 +20,7 @@ SHOWN = 25  # findings in a report
 def main() -> None:
     settings, as_json = _settings(sys.argv[1:])
     out = sys.stderr if as_json else sys.stdout
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that Kafka is away is what we do to it
     start = time.monotonic()
 
     def tell(line: str) -> None:

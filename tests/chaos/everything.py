@@ -1,0 +1,27 @@
+"""Faults of all kinds, one on top of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from random import Random
+
+from chaos_faults import Fault, Scenario, moments
+from chaos_stage import Stage
+
+_WINDOW = 20.0  # seconds that a scenario draws for; the first that it draws is taken
+
+
+def mixture(scenarios: Sequence[Scenario]) -> Scenario:
+    """A scenario whose faults come from any of these."""
+
+    def draw(random: Random, seconds: float, replicas: int) -> Iterator[Fault]:
+        for at in moments(random, seconds, 1.5, 4.0):
+            drawn = random.choice(scenarios).draw(random, _WINDOW, replicas)
+            yield replace(next(drawn), at=at)
+
+    async def heal(stage: Stage) -> None:
+        for scenario in scenarios:
+            await scenario.heal(stage)
+
+    return Scenario("everything", "faults of all kinds at the same time", draw, heal)
