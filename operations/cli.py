@@ -26,6 +26,7 @@ MODULES = (
     "requests",
     "status",
     "dead_letters",
+    "topics",
     "decide",
     "conformance",
     "use",

@@ -1,4 +1,4 @@
-"""The collector's tables, as operators read them."""
+"""The services' tables, as operators see them: the collector's most of all."""
 
 from __future__ import annotations
 
@@ -18,11 +18,24 @@ TIMEOUT = 10  # seconds to connect
 
 
 @asynccontextmanager
-async def reading(environment: Mapping[str, str]) -> AsyncIterator[Connection]:
-    """A connection that reads the collector's schema and can change nothing.
+async def reading(environment: Mapping[str, str], schema: str = SCHEMA) -> AsyncIterator[Connection]:
+    """A connection that reads a service's schema and can change nothing.
 
     Raises EnvironmentFaultError when PostgreSQL cannot be reached, OperationsError when it refuses.
     """
+    async with _connected(environment, schema, read_only=True) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def changing(environment: Mapping[str, str], schema: str) -> AsyncIterator[Connection]:
+    """A connection that may change a service's tables, where operators decide something in them. Raises likewise."""
+    async with _connected(environment, schema, read_only=False) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def _connected(environment: Mapping[str, str], schema: str, *, read_only: bool) -> AsyncIterator[Connection]:
     url = environment["HABEAS_DATABASE_URL"]
     where = f"{urlsplit(url).hostname}:{urlsplit(url).port or 5432}"
     try:
@@ -32,9 +45,9 @@ async def reading(environment: Mapping[str, str]) -> AsyncIterator[Connection]:
             command_timeout=35,
             server_settings={
                 "application_name": "habeas-operators",
-                "search_path": SCHEMA,
+                "search_path": schema,
                 "statement_timeout": "30s",
-                "default_transaction_read_only": "on",
+                "default_transaction_read_only": "on" if read_only else "off",
             },
         )
     except (OSError, TimeoutError, asyncpg.CannotConnectNowError) as error:
@@ -50,8 +63,8 @@ async def reading(environment: Mapping[str, str]) -> AsyncIterator[Connection]:
     except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
         # PostgreSQL hides a schema from a role that may not use it, so the two look alike.
         raise OperationsError(
-            f"This role sees no tables of the collector at {where}. Run `habeas migrate` if it was never run; else act "
-            f"as a role that is a member of {SCHEMA}, as `operators` is in the local stack."
+            f"This role sees no such tables of {schema} at {where}. Run `habeas migrate` if this version never did; "
+            f"else act as a role that is a member of {schema}, as `operators` is in the local stack."
         ) from None
     except asyncpg.QueryCanceledError:
         raise OperationsError(

@@ -1,5 +1,5 @@
--- What operators read of the collector's tables; search_path is its schema. Instants are compared as the text that the
--- status has (UTC, whole seconds, `Z`), since that is what its indexes hold.
+-- What operators read of the collector's tables; search_path is its schema. `paused` and `resume` are for any service's.
+-- Instants are compared as the text that the status has (UTC, whole seconds, `Z`), since that is what its indexes hold.
 
 -- name: open_requests
 SELECT status::text AS status
@@ -71,3 +71,17 @@ SELECT task_id, system, state FROM progressed WHERE request_id = $1
 
 -- name: deliveries
 SELECT notice, recipient, ordinal, result, at FROM deliveries WHERE request_id = $1 ORDER BY at, notice, recipient, ordinal
+
+-- name: paused
+SELECT topic, partition, at_offset, paused_at
+FROM paused_partitions
+WHERE resumed_at IS NULL
+  AND ($1::text IS NULL OR topic = $1)
+  AND ($2::int IS NULL OR partition = $2)
+ORDER BY topic, partition
+
+-- name: resume
+UPDATE paused_partitions
+SET resumed_at = $4, resumed_through = $5, resumed_by = $6
+WHERE topic = $1 AND partition = $2 AND at_offset = $3 AND resumed_at IS NULL
+RETURNING topic
