@@ -5,16 +5,20 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from stand import Stand
 
 from shared.database import Pool
 from tests.core.conftest import Watching
 from tests.core.notes import Notes, noted
 from tests.core.running import Running, until
 from tests.core.workbench import Raw
+from tests.operators.keyboard import habeas
+from tests.stack_database import Database
 
 LIMIT = 20
 
@@ -68,7 +72,16 @@ async def resume(pool: Pool, through: int) -> None:
 
 
 async def test_a_flood_stops_its_partition_alone_until_it_is_resumed(
-    start: Any, flood: Flood, behind: Any, notes: Notes, name: str, pool: Pool, watching: Watching, produce: Any
+    start: Any,
+    flood: Flood,
+    behind: Any,
+    notes: Notes,
+    name: str,
+    pool: Pool,
+    watching: Watching,
+    produce: Any,
+    stand: Stand,
+    database: Database,
 ) -> None:
     watch = await watching(notes.written)
     await flood()
@@ -88,7 +101,9 @@ async def test_a_flood_stops_its_partition_alone_until_it_is_resumed(
     metrics = (await running.get("/metrics"))[1]
     assert "habeas_paused_partitions" in metrics
 
-    await resume(pool, 110)
+    environment = {**stand.env("operators"), "HABEAS_DATABASE_URL": database.url("operators")}
+    said = await asyncio.to_thread(partial(habeas, "topics", "resume", notes.read, **environment))
+    assert said.code == 0, said
     await watch.first(lambda _: len(watch.records) == 80)
     assert (await ready(running)) == (200, [])
     assert await noted(pool) == [*range(20), *range(100, 160)]
