@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from random import Random
+from weakref import WeakKeyDictionary
 
 from chaos_faults import Fault, Scenario, moments
 from chaos_script import SYSTEMS
@@ -16,11 +17,15 @@ from chaos_stage import Stage
 from confluent_kafka import KafkaException
 
 from habeas.contracts.topics import tasks
+from operations.stack import Stack
 
-_BACK_WITHIN = 120.0
+_BACK_WITHIN = 240.0
 """Seconds for a node to start and catch up, while services are killed around it."""
 
 _Find = Callable[[Stage], Awaitable[str]]
+
+_turns: WeakKeyDictionary[Stack, asyncio.Lock] = WeakKeyDictionary()
+"""One at a time, also where a fault drawn for one slot reaches into the next."""
 
 
 def _any(random: Random) -> tuple[str, _Find]:
@@ -54,18 +59,21 @@ def _leader(random: Random) -> tuple[str, _Find]:
 
 
 def _draw(random: Random, seconds: float, _replicas: int) -> Iterator[Fault]:
-    one_at_a_time = asyncio.Lock()
     for at in moments(random, seconds, 4.0, 9.0):
         whom, find = random.choice((_any, _controller, _leader))(random)
 
         async def strike(stage: Stage, whom: str = whom, find: _Find = find) -> None:
-            async with one_at_a_time:
+            turn = _turns.setdefault(stage.stack, asyncio.Lock())
+            if turn.locked():
+                stage.tell(f"  {whom} is let live: the cluster has not got over the last one")
+                return
+            async with turn:
                 await stage.stack.wait_in_sync(_BACK_WITHIN)
                 name = await find(stage)
                 stage.tell(f"  {name} dies as {whom}")
                 stage.kill(name)
 
-        yield Fault(at, f"SIGKILL {whom}, once all copies are in sync", strike)
+        yield Fault(at, f"SIGKILL {whom}, unless a node is away", strike)
 
 
 async def _heal(stage: Stage) -> None:
