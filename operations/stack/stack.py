@@ -19,7 +19,7 @@ from operations.stack import postgres as pg
 from operations.stack.cluster import Cluster, check_number
 from operations.stack.environment import CLOCK, Surroundings, environments, plain_environment, write_environments
 from operations.stack.folder import NEEDED, Lock, check_disk, read_json, write_json
-from operations.stack.health import answers_ready, speaks_smtp
+from operations.stack.health import answers_ready, speaks_smtp, waits_for_operators
 from operations.stack.jars import kafka_jars
 from operations.stack.java import find_java
 from operations.stack.kafka import SUPER_USERS, KafkaNode, admin_client, controller_name, new_cluster_id, node_name
@@ -313,6 +313,7 @@ class Stack:
             environment=plain_environment() | self.env(name),
             log=self._log(name),
             ready=lambda: answers_ready(self.ports[name]),
+            started=lambda: waits_for_operators(self.ports[name]),
             folder=REPOSITORY,
             port=self.ports[name],
         )

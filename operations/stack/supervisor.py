@@ -68,6 +68,7 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     grace: float = 25.0  # seconds between the stop signal and SIGKILL: more than a service takes for its last batch
     watched: bool = True  # ask for readiness as long as it runs, not only until it first is
+    started: Callable[[], Awaitable[bool]] | None = None  # asked too until it first is: not ready, but only people help
 
 
 class Process:
@@ -215,9 +216,11 @@ class Process:
 
     async def _watch(self) -> None:
         """Ask for readiness: often until it is, then once a second."""
+        started = self.program.started
         while True:
-            ready = await self.program.ready()
+            ready = await self.program.ready() or (started is not None and await started())
             if ready:
+                started = None
                 self._set(State.READY)
                 if not self.program.watched:
                     return

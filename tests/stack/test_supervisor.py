@@ -1,11 +1,13 @@
 """Children are kept running, stop in time, and never outlive their supervisor."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -13,6 +15,8 @@ import pytest
 
 from operations.errors import StartError
 from operations.stack.folder import read_json
+from operations.stack.health import answers_ready, waits_for_operators
+from operations.stack.ports import HOST
 from operations.stack.supervisor import Kind, Process, Program, State, clear_leftovers
 
 REPOSITORY = Path(__file__).parents[2]
@@ -46,6 +50,46 @@ async def test_a_crashed_child_is_started_again(tmp_path: Path) -> None:
     await process.stop()
     assert process.state is State.STOPPED
     assert process.pid is None
+
+
+async def test_who_waits_for_people_has_started_and_is_not_ready(tmp_path: Path) -> None:
+    """Else a stack with a paused partition could not be started, nor the partition resumed."""
+    seen: list[State] = []
+    process = Process(replace(program(tmp_path, FOREVER, no), started=yes), lambda each: seen.append(each.state))
+    process.start()
+    await process.wait_ready()
+    await process.wait_until(lambda each: each.state is State.NOT_READY)
+    assert seen == [State.STARTING, State.READY, State.NOT_READY]
+    await process.stop()
+
+
+@pytest.mark.parametrize(
+    ("findings", "waits"),
+    [
+        ({"paused": [{"topic": "dsr.x.v1", "partition": 0, "offset": 7}]}, True),
+        ({"paused": []}, False),
+        ({"paused": [{}], "database": False}, False),
+        ({"paused": [{}], "consuming": False}, False),
+        ({"paused": [{}], "exhausted": True}, False),
+        ({"paused": None}, False),
+        ([], False),
+        ("nonsense", False),
+    ],
+)
+async def test_only_a_pause_waits_for_people(findings: object, waits: bool) -> None:
+    if isinstance(findings, dict):
+        findings = {"ok": False, "consuming": True, "database": True, "exhausted": False, **findings}
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\n\r\n" + json.dumps(findings).encode())
+        writer.close()
+
+    async with await asyncio.start_server(answer, HOST, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await waits_for_operators(port) is waits
+        assert not await answers_ready(port)
+    assert not await waits_for_operators(port)
 
 
 async def test_it_stops_for_good_and_starts_again(tmp_path: Path) -> None:
