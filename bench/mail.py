@@ -223,7 +223,7 @@ async def _parts(mails: Sequence[Mail], keys: KeyFile, smtp: str, stack: AsyncEx
 
 async def _whole(mails: int, keys: KeyFile, smtp: str, pool: Pool, stack: AsyncExitStack) -> Loop:
     settings = NotifierSettings.model_construct(
-        smtp_url=smtp, public_url="https://privacy.example", store_url="memory:///"
+        smtp_url=smtp, smtp_connections=8, public_url="https://privacy.example", store_url="memory:///"
     )
     parts = assemble(Context(settings, load_registry(_REGISTRY), keys, pool, system_clock))
     outbox = _WithoutKafka(pool)

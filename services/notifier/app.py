@@ -1,12 +1,12 @@
 """The notifier: notices in, mails out; and the pages that hand out answers."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from pydantic import Field
 
 from habeas.contracts.topics import OUTCOMES
+from services.notifier.desk import Desk
 from services.notifier.handlers import Handlers
 from services.notifier.letters import Reader, poster
 from services.notifier.mails import MailRenderer
@@ -22,6 +22,9 @@ from shared.settings import ServiceSettings
 
 class NotifierSettings(ServiceSettings):
     smtp_url: str = Field(repr=False, description="smtp://host:port, or smtps://user:password@host:port")
+    smtp_connections: int = Field(
+        8, ge=1, le=200, description="connections to it that are kept open, each for one mail at a time"
+    )
     public_url: str = Field(description="where the answers' pages are reached from outside")
     store_url: str = Field(description="where answers lie, as for the collector")
 
@@ -29,7 +32,7 @@ class NotifierSettings(ServiceSettings):
 def assemble(context: Context[NotifierSettings]) -> Parts:
     settings = context.settings
     reader = Reader(context.keys, settings.public_url)
-    postman = Postman(settings.smtp_url)
+    postman = Postman(settings.smtp_url, size=settings.smtp_connections)
     renderer = MailRenderer(context.registry)
     pages = AnswerPages(
         pool=context.pool,
@@ -38,7 +41,7 @@ def assemble(context: Context[NotifierSettings]) -> Parts:
         clock=context.clock,
         registry=context.registry,
     )
-    awake = asyncio.Event()
+    desk = Desk()
 
     @asynccontextmanager
     async def beside(consumer: Consumer) -> AsyncIterator[None]:
@@ -48,7 +51,8 @@ def assemble(context: Context[NotifierSettings]) -> Parts:
             post=poster(renderer, postman),
             outbox=consumer.outbox,
             clock=context.clock,
-            awake=awake,
+            conversations=settings.smtp_connections,
+            desk=desk,
         )
         try:
             async with worker.running():
@@ -57,7 +61,7 @@ def assemble(context: Context[NotifierSettings]) -> Parts:
             await postman.close()
 
     return Parts(
-        routes=(Route((OUTCOMES,), NoticeRequested, Handlers(awake.set).requested),),
+        routes=(Route((OUTCOMES,), NoticeRequested, Handlers(desk).requested),),
         pages=pages.add_to,
         beside=beside,
     )

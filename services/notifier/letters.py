@@ -43,6 +43,8 @@ class Reader:
         link = None
         if claimed.token_sealed is not None:
             link = self._base + open_token(self._keys.keyring(), claimed.key.request_id, claimed.token_sealed)
+        if claimed.opened is not None:
+            return Mail(*claimed.opened, link)
         return self._open(claimed.event, claimed.key.request_id, link)
 
     def answer(self, stored: StoredAnswer) -> Mail:

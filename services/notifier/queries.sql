@@ -1,11 +1,18 @@
 -- name: record
 INSERT INTO notices (
     request_id, notice, recipient, ordinal, event, recorded_at, next_attempt_at,
-    answer_token_sha256, answer_token_sealed, answer_expires_at
+    answer_token_sha256, answer_token_sealed, answer_expires_at,
+    state, attempts, lease, lease_until, holder
 )
-SELECT request_id, notice, recipient, ordinal, event, $9, $9, sha256, sealed, expires_at
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::bytea[], $6::bytea[], $7::text[], $8::timestamptz[])
-    AS new (request_id, notice, recipient, ordinal, event, sha256, sealed, expires_at)
+SELECT request_id, notice, recipient, ordinal, event, $10, $10, sha256, sealed, expires_at,
+    CASE WHEN leased THEN 'sending' ELSE 'queued' END,
+    leased::integer,
+    CASE WHEN leased THEN $11::uuid END,
+    CASE WHEN leased THEN clock_timestamp() + $12::interval END,
+    CASE WHEN leased THEN $13::integer END
+FROM unnest(
+    $1::uuid[], $2::text[], $3::text[], $4::int[], $5::bytea[], $6::bytea[], $7::text[], $8::timestamptz[], $9::boolean[]
+) AS new (request_id, notice, recipient, ordinal, event, sha256, sealed, expires_at, leased)
 ORDER BY request_id, notice, recipient, ordinal
 ON CONFLICT DO NOTHING
 RETURNING request_id, notice, recipient, ordinal
@@ -48,6 +55,12 @@ WHERE answer_token_sha256 = $1
 
 -- name: be_present
 SELECT pg_advisory_lock($1, $2)
+
+-- name: end_lost_leases
+UPDATE notices
+SET lease_until = clock_timestamp()
+WHERE holder = $1 AND lease <> ALL($2::uuid[])
+    AND lease_until BETWEEN clock_timestamp() AND clock_timestamp() + $3::interval
 
 -- name: end_leases_of_the_dead
 UPDATE notices

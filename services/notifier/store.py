@@ -11,6 +11,7 @@ import asyncpg
 
 from services.notifier.domain import Key, Token, Verdict
 from shared.database import Connection, load_queries
+from shared.events import NoticePersonal, NoticeRequested
 
 _SQL: Final = load_queries(Path(__file__).with_name("queries.sql"))
 
@@ -27,6 +28,16 @@ class NewNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to send what is claimed under it, by the database's clock."""
+
+    id: UUID
+    lasts: timedelta
+    holder: int
+    """The process, a positive 32-bit number."""
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """A notice that this process alone may send until its lease ends."""
 
@@ -37,6 +48,8 @@ class Claimed:
     """This one counted."""
     lease: UUID
     token_sealed: str | None = field(default=None, repr=False)
+    opened: tuple[NoticeRequested, NoticePersonal] | None = field(default=None, repr=False)
+    """What the event says, where it was opened already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +68,11 @@ class StoredAnswer:
     expires_at: datetime
 
 
-async def record(connection: Connection, batch: Sequence[NewNotice], now: datetime) -> frozenset[Key]:
-    """Queues the notices that are not recorded yet, to be sent at once; returns those. A recorded one stays as it is,
-    its token above all."""
+async def record(
+    connection: Connection, batch: Sequence[NewNotice], now: datetime, lease: Lease | None = None, leased: int = 0
+) -> frozenset[Key]:
+    """Queues the notices that are not recorded yet, to be sent at once, and claims the first `leased` under `lease`;
+    returns those. A recorded one stays as it is, its token above all."""
     rows = await connection.fetch(
         _SQL["record"],
         *_keys([new.key for new in batch]),
@@ -65,17 +80,17 @@ async def record(connection: Connection, batch: Sequence[NewNotice], now: dateti
         [new.token.sha256 if new.token else None for new in batch],
         [new.token.sealed if new.token else None for new in batch],
         [new.token.expires_at if new.token else None for new in batch],
+        [place < leased for place in range(len(batch))],
         now,
+        *((lease.id, lease.lasts, lease.holder) if lease else (None, None, None)),
     )
     return frozenset(map(_key, rows))
 
 
-async def claim(
-    connection: Connection, limit: int, now: datetime, lease: UUID, lease_for: timedelta, holder: int
-) -> tuple[Claimed, ...]:
+async def claim(connection: Connection, limit: int, now: datetime, lease: Lease) -> tuple[Claimed, ...]:
     """Up to `limit` notices that are due, the longest due first. The lease runs by the database's clock, `now` is the
     workflow's. One whose lease has ended is due again: its sender is gone, and its mail may go out twice."""
-    rows = await connection.fetch(_SQL["claim"], now, limit, lease, lease_for, holder)
+    rows = await connection.fetch(_SQL["claim"], now, limit, lease.id, lease.lasts, lease.holder)
     return tuple(
         Claimed(_key(row), row["event"], row["recorded_at"], row["attempts"], row["lease"], row["answer_token_sealed"])
         for row in rows
@@ -90,6 +105,13 @@ async def be_present(connection: Connection, holder: int) -> None:
 async def end_leases_of_the_dead(connection: Connection) -> int:
     """A killed process leaves its leases, but not its lock: what it had claimed is due at once. Returns how many."""
     status = await connection.execute(_SQL["end_leases_of_the_dead"], _PRESENCE)
+    return int(status.rpartition(" ")[2])
+
+
+async def end_lost_leases(connection: Connection, holder: int, in_use: Sequence[UUID], at_most_left: timedelta) -> int:
+    """What this very process had claimed and does not know of, because a commit's answer was lost on its way, is due
+    at once. Leases with more than `at_most_left` to run are too fresh to judge. Returns how many."""
+    status = await connection.execute(_SQL["end_lost_leases"], holder, in_use, at_most_left)
     return int(status.rpartition(" ")[2])
 
 

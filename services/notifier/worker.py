@@ -1,20 +1,18 @@
 """The sending loop: claim, open, render, deliver, commit at once, say that it is done.
 
-Claims are short and small, so that a mail is out long before its lease ends. A process shows that it lives by an
-advisory lock, which ends with its connection: what a killed one had claimed is taken over in seconds, and the lease is
-only for one that is stopped and yet connected. Several mails are under way at a time; as
-soon as any is answered for, its outcome is committed together with whatever else was answered meanwhile (a group
-commit), because a mail that SMTP has taken and the table does not know of would be sent twice after a crash.
+A process shows that it lives by an advisory lock, which ends with its connection: what a killed one had claimed is
+taken over in seconds, and the lease is only for one that is stopped and yet connected. Several mails are in
+conversation at a time; as soon as any is answered for, its outcome is committed together with whatever else was
+answered meanwhile (a group commit), because a mail that SMTP has taken and the table does not know of would be sent
+twice after a crash.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from secrets import randbelow
 from time import monotonic
 from typing import Final, Protocol, Self
-from uuid import uuid4
 
 import asyncpg
 import structlog
@@ -22,6 +20,7 @@ import structlog
 from habeas.contracts.catalogue import write
 from habeas.contracts.topics import PROGRESS
 from services.notifier import store
+from services.notifier.desk import LEASE, Desk
 from services.notifier.domain import AddressError, Bounced, Deferred, Mail, Outcome, State, judge
 from services.notifier.store import Claimed, Finished
 from shared.clock import Clock
@@ -32,12 +31,11 @@ from shared.telemetry import METRICS
 
 _log = structlog.get_logger(__name__)
 
-LEASE: Final = timedelta(minutes=5)
-"""Longer than the slowest mail: connecting, talking and waiting for a free connection each have their time-outs."""
-
 _POLL_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 5.0
-"""Between looks for leases whose process is dead."""
+"""Between looks for leases that nobody uses."""
+_FRESH: Final = timedelta(seconds=10)
+"""A lease younger than that may be one that is just being handed over."""
 _TROUBLE: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
@@ -57,7 +55,10 @@ Post = Callable[[Mail, datetime], Awaitable[Outcome]]
 
 
 class Worker:
-    """Run `run` as one task; `wake` it after notices were recorded; `stop` it and await the task."""
+    """Run `run` as one task; `wake` it after notices were recorded; `stop` it and await the task.
+
+    `conversations` mails are posted at a time; further ones wait on the desk for their turn.
+    """
 
     def __init__(
         self,
@@ -67,32 +68,31 @@ class Worker:
         post: Post,
         outbox: Outbox,
         clock: Clock,
-        in_flight: int = 8,
-        awake: asyncio.Event | None = None,
+        conversations: int = 8,
+        desk: Desk | None = None,
     ) -> None:
         self._pool = pool
         self._open = open_mail
         self._post = post
         self._outbox = outbox
         self._clock = clock
-        self._in_flight = in_flight
-        self._awake = awake or asyncio.Event()
+        self._conversations = conversations
+        self._desk = desk or Desk()
         self._stopping = False
-        self._holder = randbelow(2**31 - 1) + 1
-        self._presence: Connection | None = None
-        self._presences = AsyncExitStack()
-        self._looked = 0.0
-        self._sending: set[asyncio.Task[Finished]] = set()
+        self._connection: Connection | None = None
+        self._connections = AsyncExitStack()
+        self._looked = self._claimed = 0.0
+        self._answered: list[Finished] = []
         self._publishing: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
         """There is something to send: call it after the commit."""
-        self._awake.set()
+        self._desk.wake()
 
     def stop(self) -> None:
         """Idempotent. `run` returns once the mails under way are answered for."""
         self._stopping = True
-        self._awake.set()
+        self._desk.awake.set()
 
     @asynccontextmanager
     async def running(self, grace: float = 40.0) -> AsyncIterator[Self]:
@@ -108,23 +108,26 @@ class Worker:
 
     async def run(self) -> None:
         """Until `stop`. Trouble with the database is waited out: the rows and their leases outlive it."""
+        lanes = [asyncio.create_task(self._converse(), name="notices-lane") for _ in range(self._conversations)]
         try:
-            while not self._stopping or self._sending:
-                self._awake.clear()
+            while not self._stopping or self._desk.under_way:
+                self._desk.awake.clear()
                 try:
-                    await self._commit_answered()
-                    await self._fill()
+                    connection = await self._present()
+                    await self._commit_answered(connection)
+                    await self._fill(connection)
                 except Exception as error:  # a loop that ends would send no mail any more, and nobody would know
                     self._report(error)
                     await asyncio.sleep(_POLL_SECONDS)
                     continue
-                if self._sending or not self._stopping:
+                if self._desk.under_way or not self._stopping:
                     await self._wait()
             await asyncio.gather(*self._publishing, return_exceptions=True)
         finally:
-            await self._leave()
-            for task in (*self._sending, *self._publishing):
+            for task in (*lanes, *self._publishing):
                 task.cancel()
+            await asyncio.gather(*lanes, return_exceptions=True)
+            await self._leave()
 
     def _report(self, error: Exception) -> None:
         if isinstance(error, _TROUBLE):
@@ -135,52 +138,73 @@ class Worker:
     async def _wait(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_POLL_SECONDS):
-                await self._awake.wait()
+                await self._desk.awake.wait()
 
-    async def _commit_answered(self) -> None:
-        answered = {task for task in self._sending if task.done()}
+    async def _commit_answered(self, connection: Connection) -> None:
+        answered = self._answered.copy()
         if answered:
-            await self._commit([task.result() for task in answered])
-            self._sending -= answered
+            await self._commit(connection, answered)
+            del self._answered[: len(answered)]
+            for done in answered:
+                self._desk.clear(done.claimed)
 
-    async def _fill(self) -> None:
-        """Claims what there is room for."""
-        room = self._in_flight - len(self._sending)
-        if self._stopping or room <= 0:
+    async def _fill(self, connection: Connection) -> None:
+        """Claims what there is room for, when there may be something and it is worth a statement."""
+        now = monotonic()
+        if self._stopping:
             return
-        await self._be_present()
-        async with self._pool.acquire() as connection:
-            if monotonic() - self._looked > _LOOK_SECONDS:
-                self._looked = monotonic()
-                ended = await store.end_leases_of_the_dead(connection)
-                if ended:
-                    _log.warning("notices_of_the_dead", notices=ended)
-            claimed = await store.claim(connection, room, self._clock(), uuid4(), LEASE, self._holder)
-        for notice in claimed:
-            task = asyncio.create_task(self._send(notice), name="notice")
-            task.add_done_callback(lambda _: self._awake.set())
-            self._sending.add(task)
+        if now - self._looked > _LOOK_SECONDS:
+            self._looked = now
+            await self._look(connection)
+        room, due = self._desk.room, self._desk.more or now - self._claimed > _POLL_SECONDS
+        if not due or room < max(1, self._desk.size // 4):
+            return
+        self._claimed, self._desk.more = now, False
+        claimed = await store.claim(connection, room, self._clock(), self._desk.lease())
+        self._desk.more = self._desk.more or len(claimed) == room
+        self._desk.put(claimed, now)
 
-    async def _be_present(self) -> None:
-        """Before anything is claimed, and again after the database was away."""
-        if not self._is_present():
+    async def _look(self, connection: Connection) -> None:
+        """For leases that nobody uses: of processes that died, and of our own that we do not know of."""
+        dead = await store.end_leases_of_the_dead(connection)
+        lost = await store.end_lost_leases(connection, self._desk.holder, self._desk.leases(), LEASE - _FRESH)
+        if dead or lost:
+            _log.warning("notices_released", of_the_dead=dead, lost=lost)
+            self._desk.more = True
+
+    async def _present(self) -> Connection:
+        """The connection that shows that we live, and on which all is written. A new one after the database was away:
+        then others may have taken what we had claimed and not begun."""
+        if self._connection is None or not self._is_present():
             await self._leave()
-            connection = await self._presences.enter_async_context(self._pool.acquire())
-            await store.be_present(connection, self._holder)
-            self._presence = connection
+            connection = await self._connections.enter_async_context(self._pool.acquire())
+            await store.be_present(connection, self._desk.holder)
+            self._connection, self._desk.is_staffed, self._desk.more = connection, not self._stopping, True
+        return self._connection
 
     def _is_present(self) -> bool:
         try:
-            return self._presence is not None and not self._presence.is_closed()
+            return self._connection is not None and not self._connection.is_closed()
         except (
             asyncpg.InterfaceError
         ):  # the pool has taken a broken connection back, and its proxy answers nothing more
             return False
 
     async def _leave(self) -> None:
-        self._presence = None
+        self._connection, self._desk.is_staffed = None, False
         with suppress(*_TROUBLE):
-            await self._presences.aclose()
+            await self._connections.aclose()
+
+    async def _converse(self) -> None:
+        """One of the lanes: mail after mail."""
+        while True:
+            waiting = await self._desk.next()
+            if self._is_present() and monotonic() < waiting.begin_by:
+                self._answered.append(await self._send(waiting.claimed))
+            else:  # by the time it is out, somebody else may have sent it; its lease is ended, and it is due again
+                self._desk.clear(waiting.claimed)
+                _log.warning("notice_not_begun", notice=waiting.claimed.key.notice)
+            self._desk.awake.set()
 
     async def _send(self, claimed: Claimed) -> Finished:
         now = self._clock()
@@ -201,8 +225,8 @@ class Worker:
         verdict = judge(outcome, attempts=claimed.attempts, recorded_at=claimed.recorded_at, now=self._clock())
         return Finished(claimed, verdict)
 
-    async def _commit(self, finished: Sequence[Finished]) -> None:
-        async with self._pool.acquire() as connection, connection.transaction():
+    async def _commit(self, connection: Connection, finished: Sequence[Finished]) -> None:
+        async with connection.transaction():
             held = await store.finish(connection, finished)
             counted = [done for done in finished if done.claimed.key in held]
             records = [record for done in counted for record in _delivered(done)]
@@ -214,15 +238,16 @@ class Worker:
             task.add_done_callback(self._publishing.discard)
         for done in counted:
             METRICS.notices.labels(notice=done.claimed.key.notice, result=done.verdict.state.value).inc()
-            _log.info(
-                "notice_tried",
-                request_id=str(done.claimed.key.request_id),
-                notice=done.claimed.key.notice,
-                recipient=done.claimed.key.recipient,
-                result=done.verdict.state.value,
-                code=done.verdict.code,
-                attempts=done.claimed.attempts,
-            )
+            if done.verdict.state is not State.ACCEPTED:
+                _log.info(
+                    "notice_not_accepted",
+                    request_id=str(done.claimed.key.request_id),
+                    notice=done.claimed.key.notice,
+                    recipient=done.claimed.key.recipient,
+                    result=done.verdict.state.value,
+                    code=done.verdict.code,
+                    attempts=done.claimed.attempts,
+                )
         if len(counted) < len(finished):
             _log.warning("notice_lease_lost", notices=len(finished) - len(counted))
 

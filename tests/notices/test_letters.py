@@ -13,12 +13,17 @@ from services.notifier import store
 from services.notifier.domain import Accepted, Mail, Outcome
 from services.notifier.letters import Reader, new_notice, poster
 from services.notifier.mails import MailRenderer
+from services.notifier.store import Lease
 from shared.database import Pool
 from shared.registry import Registry
 from tests.notices.samples import ANSWER, NOW, notice, personal, sealed_event
 
 LEASE = timedelta(minutes=5)
 HOLDER = 7
+
+
+def lease(holder: int = HOLDER, lasts: timedelta = LEASE) -> Lease:
+    return Lease(uuid4(), lasts, holder)
 
 
 @pytest.fixture
@@ -40,7 +45,7 @@ async def test_a_repeated_mail_carries_the_same_link(pool: Pool, keyring: Keyrin
     async with pool.acquire() as connection:
         for number in (1, 2):  # the event comes twice: the second token is forgotten
             await store.record(connection, [new_notice(event, body, person, keyring, bytes_of(number))], NOW)
-            (claimed,) = await store.claim(connection, 1, NOW, uuid4(), timedelta(seconds=-1), HOLDER)
+            (claimed,) = await store.claim(connection, 1, NOW, lease(lasts=timedelta(seconds=-1)))
             mail = reader.mail(claimed)
             assert mail.personal == person
             assert mail.notice.reference == body.reference
@@ -56,7 +61,7 @@ async def test_a_mail_without_an_answer_has_no_link(pool: Pool, keyring: Keyring
         await store.record(
             connection, [new_notice(sealed_event(keyring, body, person), body, person, keyring, bytes_of(1))], NOW
         )
-        (claimed,) = await store.claim(connection, 1, NOW, uuid4(), LEASE, HOLDER)
+        (claimed,) = await store.claim(connection, 1, NOW, lease())
     assert claimed.token_sealed is None
     assert Reader(keys, "https://x").mail(claimed).link is None
 
@@ -77,7 +82,7 @@ async def test_a_row_pasted_to_another_request_does_not_open(pool: Pool, keyring
     other = body.model_copy(update={"request_id": uuid4()})
     async with pool.acquire() as connection:
         await store.record(connection, [new_notice(event, other, person, keyring, bytes_of(1))], NOW)
-        (claimed,) = await store.claim(connection, 1, NOW, uuid4(), LEASE, HOLDER)
+        (claimed,) = await store.claim(connection, 1, NOW, lease())
     with pytest.raises(ContractError):
         Reader(keys, "https://x").mail(claimed)
 

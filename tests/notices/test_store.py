@@ -10,12 +10,16 @@ import pytest
 from habeas.contracts import Keyring
 from services.notifier import store
 from services.notifier.domain import Accepted, Bounced, Deferred, Key, Outcome, Token, judge, new_token, open_token
-from services.notifier.store import Claimed, Finished, NewNotice
+from services.notifier.store import Claimed, Finished, Lease, NewNotice
 from shared.database import Pool, load_queries
 from tests.notices.samples import NOW
 
 LEASE = timedelta(minutes=5)
 HOLDER = 7
+
+
+def lease(holder: int = HOLDER, lasts: timedelta = LEASE) -> Lease:
+    return Lease(uuid4(), lasts, holder)
 
 
 def key(number: int = 1, kind: str = "acknowledged") -> Key:
@@ -40,7 +44,7 @@ async def test_a_notice_is_recorded_once_however_often_it_is_asked_for(pool: Poo
     async with pool.acquire() as connection:
         assert await store.record(connection, [new(token=first), new(2)], NOW) == {key(), key(2)}
         assert await store.record(connection, [new(token=second), new(3)], NOW) == {key(3)}
-        (claimed, *_) = await store.claim(connection, 10, NOW, uuid4(), LEASE, HOLDER)
+        (claimed, *_) = await store.claim(connection, 10, NOW, lease())
     assert claimed.token_sealed is not None
     assert open_token(keyring, UUID(int=1), claimed.token_sealed) == open_token(keyring, UUID(int=1), first.sealed)
 
@@ -68,7 +72,7 @@ async def test_claims_never_overlap(pool: Pool) -> None:
 
     async def take() -> list[Key]:
         async with pool.acquire() as connection:
-            return [claimed.key for claimed in await store.claim(connection, 10, NOW, uuid4(), LEASE, HOLDER)]
+            return [claimed.key for claimed in await store.claim(connection, 10, NOW, lease())]
 
     taken = [item for batch in await asyncio.gather(*(take() for _ in range(6))) for item in batch]
     assert len(taken) == len(set(taken)) == 40
@@ -77,8 +81,8 @@ async def test_claims_never_overlap(pool: Pool) -> None:
 async def test_nothing_is_claimed_before_it_is_due(pool: Pool) -> None:
     async with pool.acquire() as connection:
         await store.record(connection, [new()], NOW)
-        assert await store.claim(connection, 10, NOW - timedelta(microseconds=1), uuid4(), LEASE, HOLDER) == ()
-        assert len(await store.claim(connection, 10, NOW, uuid4(), LEASE, HOLDER)) == 1
+        assert await store.claim(connection, 10, NOW - timedelta(microseconds=1), lease()) == ()
+        assert len(await store.claim(connection, 10, NOW, lease())) == 1
 
 
 @pytest.mark.parametrize(
@@ -92,7 +96,7 @@ async def test_nothing_is_claimed_before_it_is_due(pool: Pool) -> None:
 async def test_an_outcome_is_written(pool: Pool, outcome: Outcome, state: str, again: timedelta | None) -> None:
     async with pool.acquire() as connection:
         await store.record(connection, [new()], NOW)
-        (claimed,) = await store.claim(connection, 1, NOW, uuid4(), LEASE, HOLDER)
+        (claimed,) = await store.claim(connection, 1, NOW, lease())
         assert await states(pool) == {UUID(int=1): "sending"}
         assert await store.finish(connection, [done(claimed, outcome)]) == {key()}
         row = await connection.fetchrow("SELECT * FROM notices")
@@ -107,8 +111,8 @@ async def test_an_outcome_is_written(pool: Pool, outcome: Outcome, state: str, a
 async def test_the_lease_runs_by_the_databases_clock_and_not_by_the_workflows(pool: Pool) -> None:
     async with pool.acquire() as connection:
         await store.record(connection, [new()], NOW)
-        await store.claim(connection, 1, NOW, uuid4(), LEASE, HOLDER)
-        assert await store.claim(connection, 1, NOW + timedelta(days=31), uuid4(), LEASE, HOLDER) == ()
+        await store.claim(connection, 1, NOW, lease())
+        assert await store.claim(connection, 1, NOW + timedelta(days=31), lease()) == ()
 
 
 async def test_the_leases_of_a_dead_process_end_and_those_of_a_living_one_do_not(pool: Pool) -> None:
@@ -116,11 +120,11 @@ async def test_the_leases_of_a_dead_process_end_and_those_of_a_living_one_do_not
     async with pool.acquire() as connection, pool.acquire() as living:
         await store.be_present(living, alive)
         await store.record(connection, [new(1), new(2)], NOW)
-        (kept,) = await store.claim(connection, 1, NOW, uuid4(), LEASE, alive)
-        (lost,) = await store.claim(connection, 1, NOW, uuid4(), LEASE, dead)
+        (kept,) = await store.claim(connection, 1, NOW, lease(alive))
+        (lost,) = await store.claim(connection, 1, NOW, lease(dead))
         assert await store.end_leases_of_the_dead(connection) == 1
         assert await store.end_leases_of_the_dead(connection) == 0
-        (taken,) = await store.claim(connection, 10, NOW, uuid4(), LEASE, HOLDER)
+        (taken,) = await store.claim(connection, 10, NOW, lease())
         assert (taken.key, taken.attempts) == (lost.key, 2)
         assert await store.finish(connection, [done(lost, Accepted(250))]) == set()
         assert await store.finish(connection, [done(kept, Accepted(250))]) == {kept.key}
@@ -129,8 +133,8 @@ async def test_the_leases_of_a_dead_process_end_and_those_of_a_living_one_do_not
 async def test_who_lost_the_lease_can_no_longer_finish(pool: Pool) -> None:
     async with pool.acquire() as connection:
         await store.record(connection, [new()], NOW)
-        (lost,) = await store.claim(connection, 1, NOW, uuid4(), timedelta(seconds=-1), HOLDER)
-        (held,) = await store.claim(connection, 1, NOW, uuid4(), LEASE, HOLDER)
+        (lost,) = await store.claim(connection, 1, NOW, lease(lasts=timedelta(seconds=-1)))
+        (held,) = await store.claim(connection, 1, NOW, lease())
         assert (lost.attempts, held.attempts) == (1, 2)
         assert await store.finish(connection, [done(lost, Bounced(550))]) == set()
         assert await states(pool) == {UUID(int=1): "sending"}

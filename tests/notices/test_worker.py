@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from services.notifier import store
+from services.notifier.desk import Desk
 from services.notifier.domain import GIVE_UP_AFTER, Accepted, AddressError, Deferred, Key, Mail, Outcome
 from services.notifier.store import Claimed, NewNotice
 from services.notifier.worker import Worker
@@ -120,7 +121,7 @@ async def test_a_wake_is_enough_and_no_more_are_in_flight_than_allowed(pool: Poo
         return Accepted(250)
 
     outbox = Outbox()
-    async with worker(pool, post, outbox, in_flight=3).running() as running:
+    async with worker(pool, post, outbox, conversations=3, desk=Desk(3)).running() as running:
         for start in (1, 11):
             await record(pool, 10, start)
             running.wake()
@@ -138,7 +139,7 @@ async def test_a_slow_mail_does_not_hold_up_what_was_answered_before_it(pool: Po
 
     outbox = Outbox()
     await record(pool, 5)
-    async with worker(pool, post, outbox, in_flight=2).running():
+    async with worker(pool, post, outbox, conversations=2, desk=Desk(2)).running():
         await outbox.until(4)
         assert await rows(pool) == [("sending", 1), *[("accepted", 1)] * 4]
         release.set()
@@ -200,7 +201,7 @@ async def test_a_stop_waits_for_mails_under_way_and_takes_no_new_ones(pool: Pool
 
     outbox = Outbox()
     await record(pool, 3)
-    running = worker(pool, post, outbox, in_flight=1)
+    running = worker(pool, post, outbox, conversations=1, desk=Desk(1))
     task = asyncio.create_task(running.run())
     await begun.wait()
     running.stop()

@@ -7,12 +7,15 @@ that hold them.
 
 import binascii
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 _BLANK: Final = re.compile("\x01([0-9]+)\x02")
 _OPEN: Final = re.compile("\x03([^\x04\x05]*)\x04([^\x05]*)\x05|(\x01[0-9]+\x02)")
+_PLAIN: Final = re.compile("[!-<>-~]([ -<>-~]{0,72}[!-<>-~])?")
+"""What stands for itself in quoted-printable, in one line."""
+_SOFT: Final = b"=\r\n"
 _WIDTH: Final = 72
 
 
@@ -45,8 +48,11 @@ def fill_later(text: str, indent: str = "") -> str:
 def fill(text: str, indent: str = "") -> str:
     """The words of `text` in lines of at most 72 characters, those after the first indented. Long words stay whole:
     a link that is broken is none."""
+    words = text.split()
     lines, line = [], text[: len(text) - len(text.lstrip(" "))]
-    for word in text.split():
+    if len(line) + sum(map(len, words)) + len(words) <= _WIDTH:
+        return line + " ".join(words)
+    for word in words:
         if line.strip() and len(line) + len(word) >= _WIDTH:
             lines.append(line.rstrip())
             line = indent
@@ -55,8 +61,8 @@ def fill(text: str, indent: str = "") -> str:
     return "\n".join(lines)
 
 
-Piece = bytes | Callable[[Sequence[str]], str]
-"""Encoded already, or what makes the text to encode."""
+Fill = Callable[[Sequence[str]], str]
+"""Makes the text of a gap from a mail's values."""
 
 
 class Encoded:
@@ -68,37 +74,49 @@ class Encoded:
 
     def __init__(self, text: str, escape: Callable[[str], str] = str) -> None:
         """`escape` makes a value fit for the text around it."""
-        self._pieces = tuple(_pieces(text + "\n", escape))
+        self._gaps: list[tuple[bytes, Fill]] = []
+        """Each with what stands before it, encoded."""
+        text += "\n"
+        start, soft = 0, b""
+        for gap in _OPEN.finditer(text):
+            before = text[start : gap.start()]
+            soft += _quoted_printable(before)
+            if before and not before.endswith("\n"):
+                soft += _SOFT
+            indent, paragraph, blank = gap.groups()
+            self._gaps.append((soft, _blank(blank, escape) if blank else _paragraph(paragraph, indent)))
+            start = gap.end()
+            soft = b"" if text.startswith("\n", start) else _SOFT
+        self._end = soft + _quoted_printable(text[start:])
 
-    def with_values(self, values: Sequence[str]) -> Iterator[bytes]:
-        for piece in self._pieces:
-            yield piece if isinstance(piece, bytes) else _quoted_printable(piece(values))
+    def with_values(self, values: Sequence[str]) -> bytes:
+        pieces: list[bytes] = []
+        for before, fill_in in self._gaps:
+            pieces += (before, _quoted_printable(fill_in(values)))
+        pieces.append(self._end)
+        return b"".join(pieces)
 
 
-def _pieces(text: str, escape: Callable[[str], str]) -> Iterator[Piece]:
-    start = 0
-    for gap in _OPEN.finditer(text):
-        before = text[start : gap.start()]
-        if before:
-            yield _quoted_printable(before) + (b"" if before.endswith("\n") else b"=\r\n")
-        indent, paragraph, blank = gap.groups()
-        yield _blank(blank, escape) if blank else _paragraph(paragraph, indent)
-        start = gap.end()
-        if not text.startswith("\n", start):
-            yield b"=\r\n"
-    yield _quoted_printable(text[start:])
-
-
-def _blank(mark: str, escape: Callable[[str], str]) -> Callable[[Sequence[str]], str]:
+def _blank(mark: str, escape: Callable[[str], str]) -> Fill:
     number = int(mark[1:-1])
-    return lambda values: escape(values[number])
+    return lambda values: str(escape(values[number]))
 
 
-def _paragraph(marked: str, indent: str) -> Callable[[Sequence[str]], str]:
-    return lambda values: fill(written(marked, values), indent)
+def _paragraph(marked: str, indent: str) -> Fill:
+    statics, numbers = _BLANK.split(marked)[::2], [int(number) for number in _BLANK.findall(marked)]
+
+    def fill_in(values: Sequence[str]) -> str:
+        parts = statics.copy()
+        for place, number in enumerate(numbers):
+            parts[place] += values[number]
+        return fill("".join(parts), indent)
+
+    return fill_in
 
 
 def _quoted_printable(text: str) -> bytes:
+    if _PLAIN.fullmatch(text):
+        return text.encode("ascii")
     # b2a_qp breaks lines as the text does: with CRLF throughout, or with LF where there is no line end at all.
     data = ("\r\n".join(text.splitlines()) + ("\r\n" if text.endswith("\n") else "")).encode()
     encoded = binascii.b2a_qp(data, istext=True)

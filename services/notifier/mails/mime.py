@@ -28,7 +28,7 @@ def header(name: str, value: str, *, utf8: bool = False) -> bytes:
     return f"{name}: {encoded}\r\n".encode("ascii")
 
 
-def alternative(headers: Iterable[bytes], *, text: Iterable[bytes], html: Iterable[bytes], boundary: str) -> bytes:
+def alternative(headers: Iterable[bytes], *, text: bytes, html: bytes, boundary: str) -> bytes:
     """`text` and `html` are quoted-printable. `boundary` begins with "=_": that cannot occur in it, so no content can
     end a part."""
     mark = boundary.encode("ascii")
@@ -40,11 +40,11 @@ def alternative(headers: Iterable[bytes], *, text: Iterable[bytes], html: Iterab
             b'"\r\n\r\n--',
             mark,
             _PART % b"plain",
-            *text,
+            text,
             b"\r\n--",
             mark,
             _PART % b"html",
-            *html,
+            html,
             b"\r\n--",
             mark,
             b"--\r\n",

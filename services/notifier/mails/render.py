@@ -24,7 +24,7 @@ from services.notifier.mails.view import (
     subject_of,
     view,
 )
-from services.notifier.mails.words import Words, load_languages
+from services.notifier.mails.words import load_languages
 from shared.events import Audience, Recipient
 from shared.registry import Registry
 
@@ -56,6 +56,11 @@ class MailRenderer:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._languages = load_languages()
+        self._words_for = {
+            (language, audience): words.to(audience)
+            for language, words in self._languages.items()
+            for audience in Audience
+        }
         common = {"controller": registry.controller, "policy": registry.policy}
         text = _environment("text", autoescape=False)
         html = _environment("html", autoescape=True)
@@ -86,7 +91,7 @@ class MailRenderer:
             raise AddressError("is none")
         local, _, domain = address.rpartition("@")
         try:
-            return f"{local}@{domain.encode('idna').decode()}"
+            return f"{local}@{_ascii_domain(domain)}"
         except UnicodeError:
             raise AddressError("has a domain that cannot exist") from None
 
@@ -95,7 +100,7 @@ class MailRenderer:
         repeat is recognisable. Raises `AddressError`, `UnknownNoticeError`."""
         notice, shown, name = mail.notice, shown_notice(mail), letter_of(mail)
         audience = audience_of(mail)
-        words = self._words(mail.personal.language).to(audience)
+        words = self._words_for[self._language(mail.personal.language), audience]
         if (words.language, name) not in self._letters:
             raise UnknownNoticeError(notice.notice, words.language)
         address = self.address(mail)
@@ -110,7 +115,7 @@ class MailRenderer:
                 self._from,
                 header("To", address, utf8=True),
                 header("Subject", written(subject, blanks.values)),
-                header("Date", format_datetime(at)),
+                _date(at.replace(microsecond=0)),
                 header("Message-ID", f"<{identity}@{self._domain}>"),
                 header("X-Habeas-Request", str(notice.request_id)),
                 header("X-Habeas-Notice", shown),
@@ -134,12 +139,23 @@ class MailRenderer:
         """The envelope's sender."""
         return self._registry.mails.sender_address
 
-    def _words(self, language: str) -> Words:
-        """In the person's language if there is one, else in the controller's first."""
+    def _language(self, language: str) -> str:
+        """The person's if there are words in it, else the controller's first."""
         for choice in (language.partition("-")[0].lower(), *self._registry.controller.languages):
             if choice in self._languages:
-                return self._languages[choice]
-        return self._languages["en"]
+                return choice
+        return "en"
+
+
+@lru_cache(1024)
+def _ascii_domain(domain: str) -> str:
+    """Raises UnicodeError. The standard library's codec takes longer over it than the rest of a letter's head."""
+    return domain.encode("idna").decode()
+
+
+@lru_cache(8)
+def _date(second: datetime) -> bytes:
+    return header("Date", format_datetime(second))
 
 
 def _environment(blocks: str, *, autoescape: bool) -> Environment:

@@ -12,7 +12,7 @@ from services.notifier.domain import Mail
 from services.notifier.mails.form import Blanks
 from services.notifier.mails.privacy_team import RIGHTS, Step, brief
 from services.notifier.mails.statement import Clerk, Entry, reason_ground
-from services.notifier.mails.words import Words, size
+from services.notifier.mails.words import Phrases, Words, size
 from shared.events import Audience, Notice, Recipient
 from shared.registry import Authority, Registry
 
@@ -35,21 +35,7 @@ class MailView:
     is_copy: bool
     for_another: bool
     """Whether the reader acts for the person whose data it is."""
-    them: str
-    they_live: str
-    right: str
-    asked: str
-    next: str
-    did: str
-    did_in_part: str
-    fetch: str
-    holds: str
-    leaves: str
-    afterwards: str
-    taken_back: str
-    copy: str
-    copy_title: str
-    copy_button: str
+    phrases: Phrases
     in_triage: bool
     first_look: str
     """Why a person looks at it first, as the requester is told; may be empty."""
@@ -117,21 +103,7 @@ def view(mail: Mail, registry: Registry, words: Words, blanks: Blanks) -> MailVi
         name=blanks(_safe_name(personal.name)),
         is_copy=right in COPIES,
         for_another=for_another,
-        them=words.reader["them"],
-        they_live=words.reader["they_live"],
-        right=words.of("right", right),
-        asked=words.of("asked_for_another" if for_another else "asked", right),
-        next=words.of("next", right),
-        did=words.of("done", right),
-        did_in_part=words.of("done_in_part", right),
-        fetch=words.of("fetch", right),
-        holds=words.of("holds", right),
-        leaves=words.of("leaves", right),
-        afterwards=words.of("afterwards", right),
-        taken_back=words.of("taken_back", right),
-        copy=words.of("copy_for_another" if for_another else "copy", right),
-        copy_title=words.of("copy_title", right),
-        copy_button=words.of("copy_button", right),
+        phrases=words.phrases(right, audience_of(mail)),
         in_triage=_in_triage(right, notice.reason, words),
         first_look=words.of("first_look", notice.reason.code if notice.reason else "other"),
         regulation=notice.regulation,
@@ -198,7 +170,8 @@ def _safe_name(name: str | None) -> str:
     somebody else's message or link: what cannot be a name is left out."""
     if name is None:
         return ""
-    clean = " ".join("".join(char if char.isprintable() else " " for char in name).split())
-    if not clean or len(clean) > _LONGEST_NAME or _NOT_IN_NAMES & set(clean) or "www." in clean.lower():
+    printable = name if name.isprintable() else "".join(char if char.isprintable() else " " for char in name)
+    clean = " ".join(printable.split())
+    if not clean or len(clean) > _LONGEST_NAME or not _NOT_IN_NAMES.isdisjoint(clean) or "www." in clean.lower():
         return ""
     return clean

@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,7 +13,32 @@ from shared.events import Audience
 _FOLDER = Path(__file__).parent
 
 
-@dataclass(frozen=True, slots=True)
+_PHRASES = 256
+"""Kept: each right for each audience, and as many as may be new to us."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Phrases:
+    """What is said about a right to an audience."""
+
+    right: str
+    asked: str
+    next: str
+    did: str
+    did_in_part: str
+    fetch: str
+    holds: str
+    leaves: str
+    afterwards: str
+    taken_back: str
+    copy: str
+    copy_title: str
+    copy_button: str
+    them: str
+    they_live: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Words:
     language: str
     tables: Mapping[str, Any]
@@ -29,6 +55,10 @@ class Words:
         phrases: Mapping[str, str] = self.tables[table]
         return (phrases.get(word) or phrases["other"]).format(**self.reader, **members)
 
+    def phrases(self, right: str, audience: Audience) -> Phrases:
+        """`audience` is the one that these words are for."""
+        return _phrases(self, right, audience is Audience.REPRESENTATIVE)
+
     def date(self, day: date) -> str:
         return str(self.tables["date"]).format(day=day.day, month=self.tables["months"][day.month - 1], year=day.year)
 
@@ -36,6 +66,27 @@ class Words:
         """`number` is what stands for the count."""
         phrases: Mapping[str, str] = self.tables[table]
         return phrases["one" if count == 1 else "many"].format(count=number)
+
+
+@lru_cache(_PHRASES)
+def _phrases(words: Words, right: str, for_another: bool) -> Phrases:
+    return Phrases(
+        right=words.of("right", right),
+        asked=words.of("asked_for_another" if for_another else "asked", right),
+        next=words.of("next", right),
+        did=words.of("done", right),
+        did_in_part=words.of("done_in_part", right),
+        fetch=words.of("fetch", right),
+        holds=words.of("holds", right),
+        leaves=words.of("leaves", right),
+        afterwards=words.of("afterwards", right),
+        taken_back=words.of("taken_back", right),
+        copy=words.of("copy_for_another" if for_another else "copy", right),
+        copy_title=words.of("copy_title", right),
+        copy_button=words.of("copy_button", right),
+        them=words.reader["them"],
+        they_live=words.reader["they_live"],
+    )
 
 
 def load_languages() -> dict[str, Words]:
