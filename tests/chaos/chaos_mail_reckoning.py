@@ -16,6 +16,8 @@ from chaos_stage import KILLED, SESSIONS_ENDED, STOPPED, Happening
 
 _COMMITTED_WITHIN: Final = 6.0
 """Seconds between SMTP's yes and the commit that knows of it, on a machine that starts processes all the time."""
+_UNDER_WAY: Final = 12.0
+"""Seconds that a mail may be under way to a slow server before it is taken."""
 _LEASE: Final = 300.0
 """Seconds that a notifier which stands still keeps what it had claimed."""
 _EXCUSES: Final = frozenset({KILLED, SESSIONS_ENDED})
@@ -79,6 +81,6 @@ def _excuse(before: Attempt, after: Attempt, happened: Sequence[Happening]) -> s
         stopped = each.what == STOPPED and each.ended - each.began > _LEASE
         if not notifier or not (each.what in _EXCUSES or stopped):
             continue
-        if before.at - 0.5 - (each.ended - each.began) <= each.began <= min(before.at + _COMMITTED_WITHIN, after.at):
+        if each.ended >= before.at - _UNDER_WAY and each.began <= min(before.at + _COMMITTED_WITHIN, after.at):
             return f"{each.whom.partition('-')[0]}: {each.what}"
     return None

@@ -24,11 +24,14 @@ from shared.clock import read_offset
 STUCK_AFTER: Final = 75.0
 """Seconds without any change after which nothing more is expected: longer than a lease of the dead, a sweep, a retry of
 an assembly and a restart take together."""
+LEASE: Final = 320.0
+"""Seconds after which even a mail that is claimed by one who does not know of it has gone to another."""
 _FURTHEST: Final = timedelta(days=2)
 """The clock goes no further: after three days a mail is given up."""
 _UNDER_WAY: Final = """
     select {outboxes}, (select count(*) from notifier.notices where next_attempt_at is not null),
         (select count(*) from collector.assemblies),
+        (select count(*) from notifier.notices where lease_until > clock_timestamp()),
         (select min(next_attempt_at) from notifier.notices where state = 'deferred'),
         (select min(due_at) from collector.assemblies)
 """.format(outboxes=", ".join(f"(select count(*) from {name}.outbox)" for name in SERVICES))
@@ -43,6 +46,8 @@ class Left:
     outbox: dict[str, int] = field(default_factory=dict)
     notices: int = 0
     answers: int = 0
+    leased: int = 0
+    """Of the notices those that some notifier has claimed."""
     lag: dict[str, int] = field(default_factory=dict)
     next_by_the_clock: datetime | None = None
 
@@ -57,6 +62,7 @@ class Left:
             "being said": self.being_said,
             "notices": self.notices,
             "answers": self.answers,
+            "mails claimed": self.leased,
             **{f"outbox of {name}": count for name, count in self.outbox.items()},
             **{f"lag of {name}": count for name, count in self.lag.items()},
         }
@@ -74,10 +80,12 @@ async def until_quiet(stage: Stage, office: Office, systems: tuple[System, ...],
         seen = (str(left), office.closed, stage.mail.accepted, office.last_news)
         if seen != before:
             before, changed = seen, now
-        if left.is_nothing or now - changed > STUCK_AFTER or now - began > deadline:
+        stuck = now - changed > (LEASE if left.leased else STUCK_AFTER)
+        if left.is_nothing or stuck or now - began > deadline:
             return left
         _advance_to(left.next_by_the_clock, stage)
-        stage.tell(f"  left: {left}")
+        if changed == now:
+            stage.tell(f"  left: {left}")
         await asyncio.sleep(1.0)
 
 
@@ -99,7 +107,7 @@ async def _left(stage: Stage, office: Office, systems: tuple[System, ...]) -> Le
             row = None
     if row is None:
         return Left(being_said=-1)
-    *outboxes, notices, answers, deferred, postponed = row
+    *outboxes, notices, answers, leased, deferred, postponed = row
     dues = [due for due in (deferred, postponed) if due is not None]
     return Left(
         open_requests=len(office.scripts) - office.closed,
@@ -107,6 +115,7 @@ async def _left(stage: Stage, office: Office, systems: tuple[System, ...]) -> Le
         outbox={name: count for name, count in zip(SERVICES, outboxes, strict=True) if count},
         notices=notices,
         answers=answers,
+        leased=leased,
         lag={name: count for name, count in lag.items() if count},
         next_by_the_clock=min(dues, default=None),
     )

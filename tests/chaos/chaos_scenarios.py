@@ -27,4 +27,10 @@ _EACH: Final = (
     MAIL,
     STORE,
 )
-SCENARIOS: Final[tuple[Scenario, ...]] = (*_EACH, mixture(_EACH))
+SCENARIOS: Final[tuple[Scenario, ...]] = (
+    *_EACH,
+    mixture("everything", "faults of all kinds at the same time", _EACH),
+)
+"""Those that a run goes through."""
+SHORT: Final = mixture("short", "a little of everything that heals within seconds", (KILLED, POSTGRES_CUT, MAIL, STORE))
+"""Only where it is asked for: what the tests have time for."""

@@ -12,7 +12,7 @@ from chaos_stage import Stage
 _WINDOW = 20.0  # seconds that a scenario draws for; the first that it draws is taken
 
 
-def mixture(scenarios: Sequence[Scenario]) -> Scenario:
+def mixture(name: str, about: str, scenarios: Sequence[Scenario]) -> Scenario:
     """A scenario whose faults come from any of these."""
 
     def draw(random: Random, seconds: float, replicas: int) -> Iterator[Fault]:
@@ -24,4 +24,4 @@ def mixture(scenarios: Sequence[Scenario]) -> Scenario:
         for scenario in scenarios:
             await scenario.heal(stage)
 
-    return Scenario("everything", "faults of all kinds at the same time", draw, heal)
+    return Scenario(name, about, draw, heal)

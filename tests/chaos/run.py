@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from chaos_run import Result, Settings, run
-from chaos_scenarios import SCENARIOS
+from chaos_scenarios import SCENARIOS, SHORT
 
 SHOWN = 25  # findings in a report
 
@@ -61,7 +61,7 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _settings(arguments: list[str]) -> tuple[Settings, bool]:
-    known = {scenario.name: scenario for scenario in SCENARIOS}
+    known = {scenario.name: scenario for scenario in (*SCENARIOS, SHORT)}
     parser = argparse.ArgumentParser(
         prog="run.py",
         description="Starts a local stack of its own, puts load on it, breaks it at random, lets it come to rest, and "
@@ -79,7 +79,7 @@ def _settings(arguments: list[str]) -> tuple[Settings, bool]:
     parser.add_argument("--plan", action="store_true", help="the faults that the seed draws, and no run")
     given = parser.parse_args(arguments)
     if given.list:
-        print("\n".join(f"{each.name:20}{each.about}" for each in SCENARIOS))  # noqa: T201
+        print("\n".join(f"{each.name:20}{each.about}" for each in known.values()))  # noqa: T201
         sys.exit(0)
     settings = Settings(
         seed=secrets.randbelow(1_000_000) if given.seed is None else given.seed,
