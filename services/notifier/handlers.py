@@ -6,8 +6,9 @@ from functools import partial
 
 from services.notifier import store
 from services.notifier.desk import Desk
+from services.notifier.domain import Key
 from services.notifier.letters import new_notice
-from services.notifier.store import Claimed
+from services.notifier.store import Claimed, NewNotice
 from shared.events import NoticePersonal, NoticeRequested
 from shared.messaging.received import Received
 from shared.messaging.work import Work
@@ -20,7 +21,7 @@ class Handlers:
     async def requested(self, batch: Sequence[Received[NoticeRequested, NoticePersonal]], work: Work) -> None:
         """A notice asked for again keeps its row, and with it the fate of its mail. As many new ones as there is room
         for are claimed with their row and handed to the worker as they are."""
-        asked = {}
+        asked: dict[Key, tuple[NewNotice, Received[NoticeRequested, NoticePersonal]]] = {}
         for received in batch:
             new = new_notice(received.event.data, received.body, received.personal, work.keyring, os.urandom)
             asked.setdefault(new.key, (new, received))
