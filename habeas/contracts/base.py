@@ -6,8 +6,17 @@ from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError, from_json
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema, from_json
 
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -51,16 +60,9 @@ def strict_json(data: bytes) -> tuple[bool, Any]:
         return False, None
 
 
-def _read_instant(value: object) -> dt.datetime:
-    if isinstance(value, dt.datetime):
-        return value
-    read = instant(value) if isinstance(value, str) else None
-    if read is None:
-        raise PydanticCustomError("instant", "an RFC 3339 instant with an offset is expected")
-    return read
-
-
 def _to_utc(value: dt.datetime) -> dt.datetime:
+    if value.tzinfo is dt.UTC:
+        return value
     try:
         return value.astimezone(dt.UTC)
     except OverflowError:
@@ -78,22 +80,55 @@ def _read_day(value: object) -> dt.date:
     raise PydanticCustomError("day", "a date YYYY-MM-DD is expected")
 
 
-def _read_identifier(value: object) -> UUID:
-    if isinstance(value, UUID):
-        return value
-    read = identifier(value) if isinstance(value, str) else None
-    if read is None:
-        raise PydanticCustomError("uuid", "a UUID of 36 characters is expected")
-    return read
+class _Spelled:
+    """A type that is read from one spelling alone, by pydantic's own readers: every message has many of them."""
+
+    def __init__(
+        self, pattern: re.Pattern[str], read: CoreSchema, instance: CoreSchema, error: tuple[str, str]
+    ) -> None:
+        """`read` makes the value of a text that matches; `instance` takes a value that is one already."""
+        spelled = core_schema.str_schema(pattern=f"^({pattern.pattern})$", strict=True)
+        self._text = core_schema.chain_schema([spelled, read])
+        self._instance = instance
+        self._error = error
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        kind, message = self._error
+        either = core_schema.union_schema([self._instance, self._text], mode="left_to_right")
+        return core_schema.custom_error_schema(
+            core_schema.json_or_python_schema(self._text, either),
+            custom_error_type=kind,
+            custom_error_message=message,
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(self._instance)
 
 
-Timestamp = Annotated[AwareDatetime, BeforeValidator(_read_instant), AfterValidator(_to_utc)]
+Timestamp = Annotated[
+    dt.datetime,
+    _Spelled(
+        _INSTANT,
+        core_schema.datetime_schema(tz_constraint="aware", microseconds_precision="truncate", strict=False),
+        core_schema.datetime_schema(tz_constraint="aware", strict=True),
+        ("instant", "an RFC 3339 instant with an offset is expected"),
+    ),
+    AfterValidator(_to_utc),
+]
 """An instant with an offset on the wire (RFC 3339), UTC in memory."""
 
 Day = Annotated[dt.date, BeforeValidator(_read_day)]
 """A calendar day, `YYYY-MM-DD`."""
 
-Id = Annotated[UUID, BeforeValidator(_read_identifier)]
+Id = Annotated[
+    UUID,
+    _Spelled(
+        _UUID,
+        core_schema.uuid_schema(strict=False),
+        core_schema.uuid_schema(strict=True),
+        ("uuid", "a UUID of 36 characters is expected"),
+    ),
+]
 """A UUID in its 36-character form."""
 
 PARTICIPANT_PATTERN = r"^[a-z][a-z0-9-]{1,30}$"

@@ -4,6 +4,7 @@ Every enum is open on the wire (see `Open`): a word that a reader does not know 
 handled as the contract says, never refused.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -14,6 +15,17 @@ from pydantic_core import CoreSchema, core_schema
 from habeas.contracts.base import WORD_PATTERN
 
 Words = TypeVar("Words", bound=StrEnum)
+
+
+class _Known(dict[str, StrEnum]):
+    """Words by their spelling; looked up without a call into Python, as messages hold many of them."""
+
+    def __init__(self, words: Iterable[StrEnum], unknown: StrEnum | None) -> None:
+        super().__init__((word.value, word) for word in words)
+        self._unknown = unknown
+
+    def __missing__(self, text: str) -> str:
+        return text if self._unknown is None else self._unknown
 
 
 class OpenWord:
@@ -27,9 +39,9 @@ class OpenWord:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         words = next(part for part in get_args(source) or (source,) if part is not str)
-        known: dict[str, StrEnum] = {word.value: word for word in words}
+        known = _Known(words, self._unknown)
         return core_schema.no_info_after_validator_function(
-            lambda text: known.get(text, text if self._unknown is None else self._unknown),
+            known.__getitem__,
             core_schema.str_schema(pattern=WORD_PATTERN, strict=True),
             metadata={"words": list(known)},
             serialization=core_schema.to_string_ser_schema(),
