@@ -39,6 +39,7 @@ class Settings:
     replicas: int
     root: Path
     scenarios: Sequence[Scenario]
+    brokers: int = 1
     durable: bool = True
     keep: bool = True
 
@@ -77,6 +78,7 @@ class Result:
             "seconds": settings.seconds,
             "rate": settings.rate,
             "replicas": settings.replicas,
+            "brokers": settings.brokers,
             "scenarios": [scenario.name for scenario in settings.scenarios],
             "faults": self.faults,
             "requests": self.requests,
@@ -106,13 +108,18 @@ async def run(settings: Settings, tell: Callable[[str], None]) -> Result:
         durable=settings.durable,
         keep=settings.keep,
         tell=tell,
+        brokers=settings.brokers,
     ) as stage:
         scripts: dict[UUID, Script] = {}
         foreseen = Foreseen()
         async with AsyncExitStack() as people:
             office, systems = await _people(stage, scripts, foreseen, people)
             tell(f"{settings.requests} requests and {sum(len(slot.faults) for slot in settings.slots)} faults to come")
-            await _storm(settings, stage, office, result)
+            try:
+                await _storm(settings, stage, office, result)
+            except BaseException:
+                await _heal(settings, stage)
+                raise
             tell(f"— quiet: faults are over after {settings.seconds:g} s; whatever is under way has to end")
             began = time.monotonic()
             await _healed(settings, stage, result)
@@ -170,9 +177,14 @@ async def _progress(stage: Stage, office: Office) -> None:
         )
 
 
-async def _healed(settings: Settings, stage: Stage, result: Result) -> None:
+async def _heal(settings: Settings, stage: Stage) -> None:
+    """Nothing that a fault has done to the machine outlives the run."""
     for scenario in settings.scenarios:
         await scenario.heal(stage)
+
+
+async def _healed(settings: Settings, stage: Stage, result: Result) -> None:
+    await _heal(settings, stage)
     try:
         await stage.all_ready(READY_WITHIN)
     except TimeoutError as error:

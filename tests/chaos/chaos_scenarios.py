@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from broken_postgres import POSTGRES_CUT, POSTGRES_READ_ONLY, POSTGRES_SHUT_DOWN
+from brokers import BROKERS
 from chaos_faults import Scenario
 from everything import mixture
+from full_disk import FULL_DISK, POSSIBLE
 from killed_services import ALL_KILLED, KILLED
 from moody_mail import MAIL
 from refusing_postgres import POSTGRES_FULL, POSTGRES_SLOW
@@ -27,10 +29,15 @@ _EACH: Final = (
     MAIL,
     STORE,
 )
-SCENARIOS: Final[tuple[Scenario, ...]] = (
-    *_EACH,
-    mixture("everything", "faults of all kinds at the same time", _EACH),
-)
-"""Those that a run goes through."""
+_OF_THREE: Final = tuple(BROKERS if each is KAFKA else each for each in _EACH)
+
+
+def rotation(brokers: int) -> tuple[Scenario, ...]:
+    """The scenarios that a run goes through, on so many Kafka nodes."""
+    each = _EACH if brokers == 1 else _OF_THREE
+    full = (FULL_DISK,) if POSSIBLE else ()
+    return (*each, *full, mixture("everything", "faults of all kinds at the same time", each))
+
+
 SHORT: Final = mixture("short", "a little of everything that heals within seconds", (KILLED, POSTGRES_CUT, MAIL, STORE))
 """Only where it is asked for: what the tests have time for."""

@@ -42,7 +42,7 @@ async def _fill(stage: Stage, tables: tuple[str, ...], length: float) -> None:
         await connection.execute(_FULL)
     try:
         for table in tables:
-            await _until_done(
+            await until_done(
                 stage,
                 f"create or replace trigger chaos_full before insert or update on {table} "
                 "for each statement execute function public.chaos_full()",
@@ -54,10 +54,10 @@ async def _fill(stage: Stage, tables: tuple[str, ...], length: float) -> None:
 
 async def _empty(stage: Stage) -> None:
     for table in _TABLES:
-        await _until_done(stage, f"drop trigger if exists chaos_full on {table}")
+        await until_done(stage, f"drop trigger if exists chaos_full on {table}")
 
 
-async def _until_done(stage: Stage, statement: str) -> None:
+async def until_done(stage: Stage, statement: str) -> None:
     """Whoever holds the table lets go of it some time, and a server that goes away comes back."""
     while True:
         try:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from chaos_run import Result, Settings, run
-from chaos_scenarios import SCENARIOS, SHORT
+from chaos_scenarios import SHORT, rotation
 
 SHOWN = 25  # findings in a report
 
@@ -61,7 +61,7 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _settings(arguments: list[str]) -> tuple[Settings, bool]:
-    known = {scenario.name: scenario for scenario in (*SCENARIOS, SHORT)}
+    known = {scenario.name: scenario for scenario in (*rotation(1), *rotation(3), SHORT)}
     parser = argparse.ArgumentParser(
         prog="run.py",
         description="Starts a local stack of its own, puts load on it, breaks it at random, lets it come to rest, and "
@@ -72,6 +72,7 @@ def _settings(arguments: list[str]) -> tuple[Settings, bool]:
     parser.add_argument("--seed", type=int, help="of requests and faults; left out, a new one is drawn and printed")
     parser.add_argument("--rate", type=float, default=8.0, help="requests a second (8)")
     parser.add_argument("--replicas", type=int, default=2, help="processes of each service (2)")
+    parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="Kafka nodes (1)")
     parser.add_argument("--only", action="append", choices=sorted(known), help="this scenario; can be given again")
     parser.add_argument("--root", type=Path, default=Path(".habeas/chaos"), help="the stack's folder (.habeas/chaos)")
     parser.add_argument("--json", action="store_true", help="the result as JSON on stdout, progress on stderr")
@@ -87,7 +88,8 @@ def _settings(arguments: list[str]) -> tuple[Settings, bool]:
         rate=given.rate,
         replicas=given.replicas,
         root=given.root,
-        scenarios=[known[name] for name in given.only] if given.only else SCENARIOS,
+        scenarios=[known[name] for name in given.only] if given.only else rotation(given.brokers),
+        brokers=given.brokers,
     )
     if given.plan:
         for slot in settings.slots:

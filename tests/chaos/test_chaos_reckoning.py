@@ -13,7 +13,7 @@ from chaos_imagined import evidence, of_kind, status, with_statuses
 from chaos_mail import Attempt, Came
 from chaos_mail_reckoning import reconcile_mails
 from chaos_reckoning import reconcile
-from chaos_scenarios import SCENARIOS
+from chaos_scenarios import rotation
 from chaos_script import Script, Twist, outcome_of, script
 from chaos_stage import KILLED, SESSIONS_ENDED, STOPPED, Happening
 
@@ -194,15 +194,16 @@ def test_the_outcome_is_foretold(answers: list[str], outcome: str) -> None:
 
 def test_a_seed_means_the_same_requests_and_faults() -> None:
     def drawn(seed: int) -> tuple[list[Script], list[tuple[float, str]]]:
-        slots = plan(seed, SCENARIOS, 600.0, 2)
+        slots = plan(seed, rotation(1), 600.0, 2)
         return [script(seed, number) for number in range(50)], [(f.at, f.what) for slot in slots for f in slot.faults]
 
     assert drawn(5) == drawn(5)
     assert drawn(5) != drawn(6)
 
 
-def test_ten_minutes_have_every_scenario() -> None:
-    slots = plan(1, SCENARIOS, 600.0, 2)
-    assert {slot.scenario.name for slot in slots} == {scenario.name for scenario in SCENARIOS}
+@pytest.mark.parametrize("brokers", [1, 3])
+def test_ten_minutes_have_every_scenario(brokers: int) -> None:
+    slots = plan(1, rotation(brokers), 600.0, 2)
+    assert {slot.scenario.name for slot in slots} == {scenario.name for scenario in rotation(brokers)}
     assert all(slot.faults for slot in slots)
     assert all(0.0 <= fault.at <= 600.0 for slot in slots for fault in slot.faults)
