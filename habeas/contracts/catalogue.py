@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import TypeVar
 from uuid import UUID, uuid4
 
+import orjson
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import PydanticSerializationError, core_schema
 
 from habeas.contracts.base import Message, Model, PersonalModel, strict_json
 from habeas.contracts.cloudevents import CloudEvent
@@ -127,13 +130,15 @@ def _keyed_by(body: Message, subject: UUID) -> bool:
 
 
 def _parse(model: type[Read], data: bytes, prefix: str = "") -> Read:
-    json_as_it_should_be, _ = strict_json(data)
     refusal = not_json(prefix)
-    if json_as_it_should_be:
-        try:
-            return model.model_validate_json(data)
-        except ValidationError as error:
+    try:
+        orjson.loads(data)  # strict where pydantic is not: NaN, Infinity, 1e999; the rest pydantic's own reader finds
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        if strict_json(data)[0]:
             refusal = invalid(error, prefix)
+    except ValueError:
+        pass
     raise refusal
 
 
@@ -143,6 +148,17 @@ def _dump(model: Model, pointer: str) -> bytes:
     except (PydanticSerializationError, UnicodeEncodeError):
         data = b""
     # What no reader would take is refused here, where it can still be mended: too deep, too large a number.
-    if strict_json(data)[0]:
+    if data and (not _holds_anything(type(model)) or strict_json(data)[0]):
         return data
     raise ContractError(Reason.MEMBER_INVALID, pointer, "holds a value that JSON cannot: mend it at its source")
+
+
+@cache
+def _holds_anything(model: type[Model]) -> bool:
+    """Whether a member takes any value, as a system's record does: only there can be what JSON cannot."""
+    return "AnyValue" in repr(model.model_json_schema(schema_generator=_MarkingAnyValue))
+
+
+class _MarkingAnyValue(GenerateJsonSchema):
+    def any_schema(self, schema: core_schema.AnySchema) -> JsonSchemaValue:  # noqa: ARG002
+        return {"$comment": "AnyValue"}

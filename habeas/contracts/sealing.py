@@ -10,7 +10,8 @@ import hmac
 import os
 import re
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,10 @@ _TAG_BYTES = 16
 KID_PATTERN = r"^[a-z][a-z0-9-]{1,30}/[1-9][0-9]{0,8}$"
 _KID = re.compile(KID_PATTERN)
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
+_FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_LAST_OF = {2: "AQgw", 3: "AEIMQUYcgkosw048"}
+"""Characters that an incomplete group of four can end with: those whose spare bits are zero."""
 
 
 class KeyFileError(HabeasError):
@@ -90,6 +95,10 @@ class Keyring:
             self._generations.setdefault(participant, []).append((int(generation), key.nbf, key.kid))
         for generations in self._generations.values():
             generations.sort(reverse=True)
+        self._kids = {
+            participant: tuple(kid for _, _, kid in generations)
+            for participant, generations in self._generations.items()
+        }
 
     @property
     def participants(self) -> frozenset[str]:
@@ -97,7 +106,7 @@ class Keyring:
 
     def kids(self, participant: str) -> tuple[str, ...]:
         """The ids of all keys of the participant, the newest first, in force or not."""
-        return tuple(kid for _, _, kid in self._generations.get(participant, ()))
+        return self._kids.get(participant, ())
 
     def sealing_kid(self, participant: str) -> str:
         """The id of the key that seals now: the highest number whose `nbf` has passed."""
@@ -119,27 +128,27 @@ class Keyring:
 
     def open(self, place: Place, token: str) -> bytes:
         """The plaintext of `token`, provided that it was sealed for exactly `place`."""
-        parts = [_decode(part) for part in token.split(".")]
-        if len(parts) != 5 or None in parts:
+        protected, *rest = token.split(".")
+        parts = [_decode(part) for part in rest]
+        if len(parts) != 4 or None in parts or not protected.isascii():
             raise _unopenable("not a compact JWE")
-        header, encrypted_key, nonce, ciphertext, tag = (part or b"" for part in parts)
-        protected = _members(header)
-        if protected is None or encrypted_key or len(nonce) != _NONCE_BYTES or len(tag) != _TAG_BYTES:
+        header = protected.encode()
+        encrypted_key, nonce, ciphertext, tag = (part or b"" for part in parts)
+        kid = self._expected(header, place) or _kid(header, place)
+        if encrypted_key or len(nonce) != _NONCE_BYTES or len(tag) != _TAG_BYTES:
             raise _unopenable("not a compact JWE with alg dir and enc A256GCM")
-        kid = protected.get("kid")
-        if not isinstance(kid, str) or not _KID.fullmatch(kid):
-            raise _unopenable("kid is missing or not <participant>/<number>")
-        if kid.split("/")[0] != place.participant:
-            raise ContractError(Reason.KEY_FOREIGN, "/personal", f"must be sealed under a key of {place.participant}")
-        _check(protected, place)
         cipher = self._ciphers.get(kid)
         if cipher is None:
             raise KeyUnknownError(place.participant)
         try:
-            return cipher.decrypt(nonce, ciphertext + tag, token.partition(".")[0].encode())
+            return cipher.decrypt(nonce, ciphertext + tag, header)
         except InvalidTag:
             pass
         raise _unopenable("the key does not open it: another key under that kid, or the text was changed")
+
+    def _expected(self, header: bytes, place: Place) -> str | None:
+        """The key's id where the header is spelled as `seal` spells it: then there is nothing more to look at."""
+        return next((kid for kid in self.kids(place.participant) if _header(kid, place) == header), None)
 
     def fingerprint(self, kid: str, content: bytes) -> bytes:
         """A keyed digest (HMAC-SHA-256) to compare contents by without keeping them.
@@ -207,13 +216,32 @@ def _header(kid: str, place: Place) -> bytes:
     return _encode(orjson.dumps(members))
 
 
-def _members(header: bytes) -> Mapping[str, Any] | None:
-    """The header parameters, in whatever order and spacing; of repeated ones the last counts (RFC 7516 4)."""
+def _kid(header: bytes, place: Place) -> str:
+    """The id of the key that a header names, whatever its order and spacing; of repeated members the last counts.
+
+    RFC 7516 4. Raises `ContractError` where it is not for `place`.
+    """
+    protected = _members(header)
+    kid = protected.get("kid")
+    if not isinstance(kid, str) or not _KID.fullmatch(kid):
+        raise _unopenable("kid is missing or not <participant>/<number>")
+    if kid.split("/")[0] != place.participant:
+        raise ContractError(Reason.KEY_FOREIGN, "/personal", f"must be sealed under a key of {place.participant}")
+    _check(protected, place)
+    return kid
+
+
+def _members(header: bytes) -> Mapping[str, Any]:
+    decoded = _decode(header.decode())
+    if decoded is None:
+        raise _unopenable("not a compact JWE")
     try:
-        protected = orjson.loads(header)
+        protected = orjson.loads(decoded)
     except ValueError:
-        return None
-    return protected if isinstance(protected, dict) else None
+        protected = None
+    if not isinstance(protected, dict):
+        raise _unopenable("not a compact JWE with alg dir and enc A256GCM")
+    return protected
 
 
 def _check(protected: Mapping[str, Any], place: Place) -> None:
@@ -240,12 +268,14 @@ def _unopenable(detail: str) -> ContractError:
 
 
 def _encode(data: bytes) -> bytes:
-    return urlsafe_b64encode(data).rstrip(b"=")
+    return b2a_base64(data, newline=False).translate(_TO_URL_SAFE).rstrip(b"=")
 
 
 def _decode(text: str) -> bytes | None:
     """None unless `text` is base64url without padding and the one spelling of its bytes (RFC 4648 3.5)."""
-    if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
+    if not _BASE64URL.fullmatch(text):
         return None
-    data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    return data if _encode(data).decode() == text else None
+    over = len(text) % 4
+    if over == 1 or (over and text[-1] not in _LAST_OF[over]):
+        return None
+    return a2b_base64(text.encode().translate(_FROM_URL_SAFE) + b"==")
