@@ -76,7 +76,7 @@ class Encoded:
         """`escape` makes a value fit for the text around it."""
         self._gaps: list[tuple[bytes, Fill]] = []
         """Each with what stands before it, encoded."""
-        text += "\n"
+        text = "\n".join(text.splitlines()) + "\n"
         start, soft = 0, b""
         for gap in _OPEN.finditer(text):
             before = text[start : gap.start()]
