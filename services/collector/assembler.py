@@ -19,7 +19,7 @@ from obstore.store import ObjectStore
 
 from habeas.contracts import Place
 from habeas.contracts.artifacts import new_artifact_key, seal_artifact
-from habeas.contracts.catalogue import read_personal, seal_personal
+from habeas.contracts.catalogue import seal_personal
 from habeas.contracts.result import ResultPersonal, TaskFinished
 from habeas.contracts.vocabulary import SystemState
 from services.collector import people, store
@@ -34,7 +34,10 @@ from shared.registry import Registry
 
 _log = structlog.get_logger(__name__)
 
-_BATCH: Final = 20
+_BATCH: Final = 100
+"""Answers of one transaction."""
+_AT_ONCE: Final = 20
+"""Answers whose records and objects are in memory together: up to 900 kB a system and answer."""
 _POLL_SECONDS: Final = 1.0
 _REST_AFTER_TROUBLE: Final = 5.0
 _PUT_SECONDS: Final = 15.0
@@ -83,19 +86,21 @@ class Assembler:
 
         async def work_on(work: Work) -> None:
             claimed.extend(await store.claim_assemblies(work.connection, _BATCH, work.now))
-            if not claimed:
-                return
-            records = await store.records(work.connection, claimed)
-            cases = await store.cases(work.connection, claimed)
-            needed = [case for case in cases if case.answer_expires_at is None and not case.withdrawn]
-            made, failed = await self._make_all(needed, records, work)
-            done = [request_id for request_id in claimed if request_id not in failed]
-            await store.record_answers(work.connection, made, done)
-            await store.postpone_assemblies(work.connection, failed, work.now + _POSTPONED)
-            work.touched.update(done)
+            for start in range(0, len(claimed), _AT_ONCE):
+                await self._answer(claimed[start : start + _AT_ONCE], work)
 
         await consumer.transact(work_on)
         return len(claimed)
+
+    async def _answer(self, claimed: Sequence[UUID], work: Work) -> None:
+        records = await store.records(work.connection, claimed)
+        cases = await store.cases(work.connection, claimed)
+        needed = [case for case in cases if case.answer_expires_at is None and not case.withdrawn]
+        made, failed = await self._make_all(needed, records, work)
+        done = [request_id for request_id in claimed if request_id not in failed]
+        await store.record_answers(work.connection, made, done)
+        await store.postpone_assemblies(work.connection, failed, work.now + _POSTPONED)
+        work.touched.update(done)
 
     async def _make_all(
         self, cases: Sequence[Locked], records: Mapping[UUID, list[Records]], work: Work
@@ -103,39 +108,31 @@ class Assembler:
         """The answers, and the requests whose answer cannot be made: those must not hold up the others."""
         made: dict[UUID, tuple[str, datetime]] = {}
         failed: list[UUID] = []
-        attempts = await asyncio.gather(
-            *(self._make(case, records[case.opened.request_id], work) for case in cases), return_exceptions=True
-        )
-        for case, attempt in zip(cases, attempts, strict=True):
-            if isinstance(attempt, BaseException):
-                failed.append(case.opened.request_id)
-                _log.error("answer_failed", request_id=str(case.opened.request_id), exc_info=attempt)
-            else:
-                made[case.opened.request_id] = attempt
+
+        async def attempt(case: Locked) -> None:
+            request_id = case.opened.request_id
+            try:
+                made[request_id] = await self._make(case, records[request_id], work)
+            except Exception as error:
+                failed.append(request_id)
+                _log.error("answer_failed", request_id=str(request_id), exc_info=error)
+
+        async with asyncio.TaskGroup() as attempts:
+            for case in cases:
+                attempts.create_task(attempt(case))
+                # Each writes its answer without a pause: between two of them the consumer has its turn.
+                await asyncio.sleep(0)
         return made, failed
 
     async def _make(self, locked: Locked, records: list[Records], work: Work) -> tuple[str, datetime]:
         request_id = locked.opened.request_id
-        opened = opened_personal(locked, work)
-        facts = AnswerFacts(
-            request_id=request_id,
-            reference=locked.opened.reference,
-            right=locked.opened.right,
-            regulation=locked.opened.regulation,
-            jurisdiction=locked.opened.jurisdiction,
-            received_at=locked.opened.received_at,
-            answered_at=max(entry.received_at for entry in records),
-            name=opened.subject.name,
-            categories=opened.details.categories,
-            period=opened.details.period,
-            for_another=people.audience(opened) is Audience.REPRESENTATIVE,
-        )
-        content = self._writer.assemble(facts, _contributions(locked, records, work))
+        content = self._writer.assemble(_facts(locked, records, work), _contributions(locked, records, work))
         secret = new_artifact_key()
         sealed = b"".join(seal_artifact(secret, [content]))
         key = f"answers/{request_id}/{uuid4()}"
         async with asyncio.timeout(_PUT_SECONDS):
-            await self._objects.put_async(key, sealed)
+            # In one piece: the object's size is bounded by what the records may hold, and parts cost as much again.
+            await self._objects.put_async(key, sealed, use_multipart=False)
         expires_at = work.now + self._valid
         answer = AnswerObject(
             key=key,
@@ -149,6 +146,23 @@ class Assembler:
         return seal_personal(work.keyring, place, answer), expires_at
 
 
+def _facts(locked: Locked, records: list[Records], work: Work) -> AnswerFacts:
+    opened = opened_personal(locked, work)
+    return AnswerFacts(
+        request_id=locked.opened.request_id,
+        reference=locked.opened.reference,
+        right=locked.opened.right,
+        regulation=locked.opened.regulation,
+        jurisdiction=locked.opened.jurisdiction,
+        received_at=locked.opened.received_at,
+        answered_at=max(entry.received_at for entry in records),
+        name=opened.subject.name,
+        categories=opened.details.categories,
+        period=opened.details.period,
+        for_another=people.audience(opened) is Audience.REPRESENTATIVE,
+    )
+
+
 def _contributions(locked: Locked, records: list[Records], work: Work) -> list[Contribution]:
     by_task = {(entry.task_id, entry.system): entry for entry in records}
     contributions = []
@@ -160,13 +174,15 @@ def _contributions(locked: Locked, records: list[Records], work: Work) -> list[C
             )
             continue
         place = Place(entry.system, TaskFinished.TYPE, locked.opened.request_id, entry.task_id)
-        personal = read_personal(work.keyring, place, entry.personal, ResultPersonal)
+        # Checked for what JSON may hold when it came in; what opens under its key is the same as then.
+        personal = ResultPersonal.model_validate_json(work.keyring.open(place, entry.personal))
+        result = locked.results[entry.task_id]
         contributions.append(
             Contribution(
                 planned.system,
                 SystemState.FINISHED,
-                outcome=locked.results[entry.task_id].outcome,
-                summary=entry.summary,
+                outcome=result.outcome,
+                summary=result.summary,
                 records=personal.records,
                 labels=personal.labels,
                 left_out=planned.left_out,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markupsafe import escape
 
 from habeas.contracts.result import Record, SummaryItem
 from services.collector.answer import AnswerWriter, Contribution
@@ -182,6 +183,50 @@ def test_no_content_breaks_out_of_the_page(data: dict[str, Any], identifier: str
     assert json.loads(files(FACTS, hostile)["data.json"])["categories"][0]["records"][0]["data"] == data
 
 
+@pytest.mark.parametrize("value", ["a\0b", "\0", "%s", "100 %", "a\0002025-03-01T09:12:00Z", "<b>\0</b>"])
+def test_a_text_stays_in_its_place_whatever_it_holds(value: str) -> None:
+    """Texts are escaped together and put into a form: neither what parts them nor what marks a hole may shift them."""
+    item = record("account", 1, first="before", value=value, last="after", **{"100 % %s": "named"})
+    html = files(FACTS, Contribution("billing", "finished", "completed", records=(item,)))["index.html"].decode()
+    assert "<dt>First</dt><dd>before</dd><dt>Value</dt><dd>" in html
+    assert "</dd><dt>Last</dt><dd>after</dd><dt>100 % %s</dt><dd>named</dd></dl>" in html
+    held = html.partition("<dt>Value</dt><dd>")[2].partition("</dd>")[0]
+    assert held.replace(" 09:12:00 UTC", "T09:12:00Z") == str(escape(value))
+
+
+@pytest.mark.parametrize(
+    ("instant", "shown"),
+    [
+        ("2025-03-01T09:12:00Z", "2025-03-01 09:12:00 UTC"),
+        ("2025-03-01T09:12", "2025-03-01 09:12"),
+        ("2025-03-01T09:12:00.5+01:00", "2025-03-01 09:12:00.5+01:00"),
+        ("2025-03-01T09:12:00Z and later", "2025-03-01T09:12:00Z and later"),
+        ("2025-03-01", "2025-03-01"),
+    ],
+)
+def test_an_instant_is_shown_as_people_write_it_wherever_it_stands(instant: str, shown: str) -> None:
+    item = record("account", 1, at=instant, next=instant, each=[instant, instant], within=[{"at": instant, "b": [[]]}])
+    text = page(FACTS, Contribution("billing", "finished", "completed", records=(item,))).text
+    assert f"At {shown} Next {shown} Each {shown}, {shown} Within At {shown} B –" in text
+
+
+def test_records_with_different_members_have_their_own_terms() -> None:
+    items = (
+        record("account", 1, a=1),
+        record("account", 2, b=None, a=2),
+        record("account", 3),
+        record("account", 4, a={}),
+    )
+    html = files(FACTS, Contribution("billing", "finished", "completed", records=items))["index.html"].decode()
+    for terms in (
+        "<dl><dt>A</dt><dd>1</dd></dl>",
+        "<dl><dt>B</dt><dd>–</dd><dt>A</dt><dd>2</dd></dl>",
+        "<dl></dl>",
+        "<dl><dt>A</dt><dd><dl></dl></dd></dl>",
+    ):
+        assert f"</h4>{terms}</article>" in html
+
+
 def test_a_system_or_category_the_registry_does_not_know_is_shown_all_the_same() -> None:
     old = Contribution("crm", "finished", "completed", records=(record("lead_notes", 1, text="x"),))
     assert "csv/crm-lead_notes.csv" in files(FACTS, old)
@@ -230,6 +275,7 @@ def test_a_table_has_every_member_of_any_record_under_its_label() -> None:
         ("＝1", "'＝1"),
         ("a;=1", "a;'=1"),
         ("a\n=1", "a\n'=1"),
+        ("a;\n=1", "a;'\n'=1"),
         ("a-b", "a-b"),
         ("ana@example.com", "ana@example.com"),
         ("1 = 1", "1 = 1"),

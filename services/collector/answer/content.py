@@ -1,6 +1,5 @@
 """What goes into the copy and what stays out, by category, in the order of the registry."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -81,34 +80,36 @@ def sections(right: str, contributions: Iterable[Contribution], registry: Regist
     found: list[Section] = []
     places = {name: place for place, name in enumerate(registry.systems)}
     for given in sorted(contributions, key=lambda given: (places.get(given.system, len(places)), given.system)):
-        by_name: dict[str, Section] = {}
-        known = registry.systems[given.system].categories if given.system in registry.systems else ()
-        names = [category.name for category in known]
         named = {record.category for record in given.records} | {item.category for item in given.summary}
-        names += sorted(named.difference(names))
-        for name in names:
-            prefix = f"{name}."
-            by_name[name] = Section(
-                given.system,
-                name,
-                registry.category(given.system, name),
-                {key.removeprefix(prefix): label for key, label in given.labels.items() if key.startswith(prefix)},
-            )
+        if not named:
+            continue
+        held = registry.systems[given.system].categories if given.system in registry.systems else ()
+        known: dict[str, Category | None] = {category.name: category for category in held if category.name in named}
+        known |= dict.fromkeys(sorted(named.difference(known)))
+        by_name = {
+            name: Section(given.system, name, category, _labels_of(name, given.labels))
+            for name, category in known.items()
+        }
         _share_out(given, right, by_name)
         _name_what_is_left(given, by_name)
         found.extend(section for section in by_name.values() if section.records or section.left)
     return found
 
 
+def _labels_of(category: str, labels: Mapping[str, str]) -> dict[str, str]:
+    prefix = f"{category}."
+    return {key.removeprefix(prefix): label for key, label in labels.items() if key.startswith(prefix)}
+
+
 def _share_out(given: Contribution, right: str, by_name: dict[str, Section]) -> None:
-    withheld: Counter[tuple[str, str]] = Counter()
+    withheld: dict[tuple[str, str], int] = {}
     beyond = {left.category: left.ground for left in given.left_out}
     for record in given.records:
         ground = ground_for_leaving_out(record, right, beyond)
         if ground is None:
             by_name[record.category].records.append(record)
         else:
-            withheld[record.category, ground] += 1
+            withheld[record.category, ground] = withheld.get((record.category, ground), 0) + 1
     for (category, ground), count in withheld.items():
         by_name[category].left.append(Left(Did.WITHHELD, count, ground))
 

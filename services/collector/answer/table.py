@@ -10,10 +10,13 @@ from habeas.contracts.result import Record
 from services.collector.answer.encoding import to_json
 
 # A spreadsheet runs a cell that begins so. It may also split a cell at its country's separator and run the rest.
-_SIGNS: Final = frozenset("=+-@＝＋－＠")
-_FORMULA_INSIDE: Final = re.compile(r"([;,\t\r\n])(\s*[=+\-@＝＋－＠])")
+_FORMULA: Final = re.compile(r"(?<=[;,\t\r\n])(?=\s*[=+\-@＝＋－＠])")
+_ANY_FORMULA: Final = re.compile(r"[;,\t\r\n]\s*[=+\-@＝＋－＠]")
+"""As the former, for a search alone: several times as fast."""
 
 _WIDEST: Final = 200
+
+_Cell = str | int | float
 
 
 def to_csv(records: Sequence[Record], labels: dict[str, str]) -> bytes:
@@ -27,23 +30,17 @@ def to_csv(records: Sequence[Record], labels: dict[str, str]) -> bytes:
     if len(members) > _WIDEST:
         together = [record.model_copy(update={"data": {"data": record.data}}) for record in records]
         return to_csv(together, {"data": "Data"})
+    rows: list[list[_Cell]] = [["ID", "Origin", "Source", *(labels.get(member, member) for member in members), "Files"]]
+    for record in records:
+        values = map(record.data.get, members)
+        cells = [value if type(value) is str else _cell(value) for value in values]
+        rows.append([record.id, record.origin, record.source or "", *cells, "; ".join(record.files)])
     text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\r\n")
-    rows.writerow(["ID", "Origin", "Source", *(_safe(labels.get(member, member)) for member in members), "Files"])
-    rows.writerows(
-        [
-            _safe(record.id),
-            _safe(record.origin),
-            _safe(record.source or ""),
-            *(_cell(record.data.get(member)) for member in members),
-            _safe("; ".join(record.files)),
-        ]
-        for record in records
-    )
+    csv.writer(text, lineterminator="\r\n").writerows(_safe(rows))
     return b"\xef\xbb\xbf" + text.getvalue().encode()
 
 
-def _cell(value: Any) -> str | int | float:
+def _cell(value: Any) -> _Cell:
     match value:
         case None:
             return ""
@@ -51,14 +48,13 @@ def _cell(value: Any) -> str | int | float:
             return "true" if value else "false"
         case int() | float():
             return value
-        case str():
-            return _safe(value)
         case _:
-            return _safe(to_json(value).decode())
+            return to_json(value).decode()
 
 
-def _safe(text: str) -> str:
-    if text.lstrip()[:1] in _SIGNS:
-        text = f"'{text}"
-    # Searched first: nearly no text needs the replacement, which costs several times the search.
-    return _FORMULA_INSIDE.sub(r"\1'\2", text) if _FORMULA_INSIDE.search(text) else text
+def _safe(rows: list[list[_Cell]]) -> list[list[_Cell]]:
+    """Searched at once and first: nearly no table holds anything that has to be changed."""
+    texts = [cell for row in rows for cell in row if isinstance(cell, str)]
+    if not _ANY_FORMULA.search("\n" + "\n".join(texts)):
+        return rows
+    return [[_FORMULA.sub("'", f"\n{cell}")[1:] if isinstance(cell, str) else cell for cell in row] for row in rows]

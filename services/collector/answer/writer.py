@@ -1,6 +1,7 @@
 """From the facts of a request to the ZIP that is handed out."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -20,6 +21,19 @@ from shared.law.grounds import Ground, ground
 from shared.registry import Authority, Category, Party, Registry
 
 MEDIA_TYPE: Final = "application/zip"
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A section of the page, as the template has it."""
+
+    anchor: str
+    title: str
+    held_by: str
+    count: str | None
+    facts: Markup
+    left: list[dict[str, str | None]]
+    records: Markup
 
 
 class AnswerWriter:
@@ -108,17 +122,17 @@ class AnswerWriter:
             titles.setdefault(left.ground, []).append(title_of(left.category, left.name))
         return [{"titles": dict.fromkeys(of_ground), **_why(code)} for code, of_ground in titles.items()]
 
-    def _part(self, section: Section, described: Mapping[tuple[str, str], Markup]) -> dict[str, Any]:
+    def _part(self, section: Section, described: Mapping[tuple[str, str], Markup]) -> _Part:
         count = len(section.records)
-        return {
-            "anchor": self._anchor(section),
-            "title": title_of(section.category, section.name),
-            "held_by": self._system_title(section.system),
-            "count": self._words.records(count) if count else None,
-            "facts": described.get((section.system, section.name), ""),
-            "left": [self._left(left) for left in section.left],
-            "records": RecordWriter(section.labels, self._words).write(section.records),
-        }
+        return _Part(
+            anchor=self._anchor(section),
+            title=title_of(section.category, section.name),
+            held_by=self._system_title(section.system),
+            count=self._words.records(count) if count else None,
+            facts=described.get((section.system, section.name), Markup()),
+            left=[self._left(left) for left in section.left],
+            records=RecordWriter(section.labels, self._words).write(section.records),
+        )
 
     def _left(self, left: Left) -> dict[str, str | None]:
         return {
