@@ -100,18 +100,17 @@ def _chosen(service: str | None) -> tuple[str, ...]:
 
 
 def _table(found: Sequence[Paused]) -> Table:
+    """Two lines for each, so that a topic can be copied from a terminal of 80 columns."""
     table = Table(
-        Column("service", no_wrap=True),
-        Column("topic", overflow="fold"),
-        Column("partition", justify="right"),
+        Column("topic, partition, paused by", overflow="fold"),
         Column("offset", justify="right", no_wrap=True),
         Column("since", no_wrap=True),
         Column("waiting", justify="right", no_wrap=True),
         box=None,
     )
     for each in found:
-        since = f"{each.since:%Y-%m-%d %H:%M}"
-        table.add_row(each.service, each.topic, str(each.partition), str(each.offset), since, str(each.behind))
+        place = f"{each.topic}\npartition {each.partition}, by {each.service}"
+        table.add_row(place, str(each.offset), f"{each.since:%Y-%m-%d %H:%M}", str(each.behind))
     return table
 
 

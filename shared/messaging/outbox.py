@@ -210,6 +210,8 @@ class Outbox:
             if error is not None:
                 broken |= not isinstance(error, _RefusedError)
                 self._note_failure(tasks[task], error)
+            elif self._failing:
+                self._failing.pop(tasks[task], None)
         if broken:
             # An idempotent producer never expires its batches (aiokafka #1017), and one that was refused leaves a gap
             # in their numbers: only a new producer gets past them.
