@@ -36,8 +36,13 @@ def rotation(brokers: int) -> tuple[Scenario, ...]:
     """The scenarios that a run goes through, on so many Kafka nodes."""
     each = _EACH if brokers == 1 else _OF_THREE
     full = (FULL_DISK,) if POSSIBLE else ()
-    return (*each, *full, mixture("everything", "faults of all kinds at the same time", each))
+    return (*each, *full, mixture("everything", "faults of all kinds at the same time", each, (1.5, 4.0)))
 
 
-SHORT: Final = mixture("short", "a little of everything that heals within seconds", (KILLED, POSTGRES_CUT, MAIL, STORE))
+SHORT: Final = mixture(
+    "short",
+    "a little of everything that heals within seconds",
+    (KILLED, POSTGRES_CUT, MAIL, STORE),
+    (0.7, 1.5),
+)
 """Only where it is asked for: what the tests have time for."""

@@ -12,11 +12,11 @@ from chaos_stage import Stage
 _WINDOW = 20.0  # seconds that a scenario draws for; the first that it draws is taken
 
 
-def mixture(name: str, about: str, scenarios: Sequence[Scenario]) -> Scenario:
-    """A scenario whose faults come from any of these."""
+def mixture(name: str, about: str, scenarios: Sequence[Scenario], apart: tuple[float, float]) -> Scenario:
+    """A scenario whose faults come from any of these, so many seconds `apart`."""
 
     def draw(random: Random, seconds: float, replicas: int) -> Iterator[Fault]:
-        for at in moments(random, seconds, 1.5, 4.0):
+        for at in moments(random, seconds, *apart):
             drawn = random.choice(scenarios).draw(random, _WINDOW, replicas)
             yield replace(next(drawn), at=at)
 
