@@ -38,7 +38,7 @@ def evidence(*scripts: Script) -> Evidence:
         rejected=frozenset(),
         assigned={each.request_id: list(_assigned(each)) for each in scripts},
         cancelled=frozenset(each.task("support", 1) for each in scripts if each.twist is Twist.WITHDRAWN),
-        decisions={each.command(verb): [_decided(each, verb)] for each in scripts for verb in _verbs(each)},
+        decisions={each.command(verb): [_decided(each, verb)] for each in scripts for verb in each.orders},
         dead_letters={},
         foreseen={},
         to_be_rejected=frozenset(),
@@ -99,16 +99,12 @@ def _assigned(of: Script) -> Iterator[Assigned]:
             yield Assigned(system, uuid5(task_id, "event"), body)
 
 
-def _verbs(of: Script) -> tuple[str, ...]:
-    if of.twist is Twist.BOUNCES:
-        return ("release",) if of.expected.mails else ()
-    return ("retry",) if of.twist is Twist.FAILS else ()
-
-
 def _decided(of: Script, verb: str) -> CommandDecided:
     return CommandDecided(command_id=of.command(verb), request_id=of.request_id, accepted=True, decided_at=NOW)
 
 
 def _mails(of: Script) -> Iterator[Attempt]:
-    for at, (notice, reader) in enumerate(of.expected.mails):
-        yield Attempt(100.0 * at, f"<{notice}.{of.request_id}>", of.request_id, notice, reader, Came.ACCEPTED)
+    for at, ((notice, reader), count) in enumerate(of.expected.mails.items()):
+        for number in range(count):
+            message_id = f"<{notice}.{number}.{of.request_id}>"
+            yield Attempt(100.0 * at, message_id, of.request_id, notice, reader, Came.ACCEPTED)

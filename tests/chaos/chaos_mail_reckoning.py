@@ -17,7 +17,9 @@ from chaos_stage import KILLED, SESSIONS_ENDED, STOPPED, Happening
 _COMMITTED_WITHIN: Final = 6.0
 """Seconds between SMTP's yes and the commit that knows of it, on a machine that starts processes all the time."""
 _UNDER_WAY: Final = 12.0
-"""Seconds that a mail may be under way to a slow server before it is taken."""
+"""Seconds that a mail may be under way to a slow server before it is taken: others may have claimed it meanwhile."""
+_HELD_BACK: Final = 4.0
+"""Seconds that a slow server keeps a whole mail before it takes it: its sender may be dead by then."""
 _LEASE: Final = 300.0
 """Seconds that a notifier which stands still keeps what it had claimed."""
 _EXCUSES: Final = frozenset({KILLED, SESSIONS_ENDED})
@@ -81,6 +83,7 @@ def _excuse(before: Attempt, after: Attempt, happened: Sequence[Happening]) -> s
         stopped = each.what == STOPPED and each.ended - each.began > _LEASE
         if not notifier or not (each.what in _EXCUSES or stopped):
             continue
-        if each.ended >= before.at - _UNDER_WAY and each.began <= min(before.at + _COMMITTED_WITHIN, after.at):
+        earlier = _HELD_BACK if each.what == KILLED else _UNDER_WAY
+        if each.ended >= before.at - earlier and each.began <= min(before.at + _COMMITTED_WITHIN, after.at):
             return f"{each.whom.partition('-')[0]}: {each.what}"
     return None

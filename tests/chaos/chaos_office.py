@@ -45,6 +45,7 @@ class Office:
     submitted: int = 0
     closed: int = 0
     last_news: float = field(default_factory=time.monotonic)
+    _reviewed: dict[UUID, int] = field(default_factory=dict)
     _said: set[tuple[UUID, str]] = field(default_factory=set)
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -88,14 +89,20 @@ class Office:
     def _react(self, script: Script, news: StatusChanged) -> None:
         reason = news.reason.code if news.reason else None
         asked = {each.system for each in news.systems if each.state == "asked"}
-        if script.twist is Twist.FAILS and script.troubled and reason == "system_failed":
-            self._order(
-                CommandRetry(**self._members(script, "retry"), system=script.troubled),
-            )
+        if script.is_retried and reason == "system_failed":
+            self._retry_or_release(script, news)
         if script.twist is Twist.BOUNCES and reason == "notice_bounced":
             self._order(CommandRelease(**self._members(script, "release")))
         if script.twist is Twist.WITHDRAWN and script.troubled in asked:
             self._once(script, "withdraw", lambda: self._withdraw(script))
+
+    def _retry_or_release(self, script: Script, news: StatusChanged) -> None:
+        """In the first review the one, in the second the other: a retry is at least one version between them."""
+        first = self._reviewed.setdefault(script.request_id, news.version)
+        if script.troubled and news.version == first:
+            self._order(CommandRetry(**self._members(script, "retry"), system=script.troubled))
+        if script.twist is Twist.HOPELESS and news.version >= first + 2:
+            self._order(CommandRelease(**self._members(script, "release")))
 
     def _members(self, script: Script, verb: str) -> dict[str, Any]:
         return {

@@ -42,6 +42,7 @@ class Twist(StrEnum):
 
     NONE = "plain"
     FAILS = "failing first"  # a system fails first, and is asked again
+    HOPELESS = "always failing"  # it fails again, and the request is released
     WITHDRAWN = "withdrawn"  # withdrawn while a system is silent
     BOUNCES = "bouncing"  # the address bounces, and the request is released
     GREYLISTED = "greylisted"  # the mail server takes no first attempt
@@ -52,8 +53,9 @@ class Twist(StrEnum):
 
 
 _TWISTS: Final = {
-    Twist.NONE: 72,
-    Twist.FAILS: 6,
+    Twist.NONE: 70,
+    Twist.FAILS: 5,
+    Twist.HOPELESS: 3,
     Twist.WITHDRAWN: 4,
     Twist.BOUNCES: 3,
     Twist.GREYLISTED: 3,
@@ -128,7 +130,7 @@ class Script:
     """What billing finds."""
     answers: Mapping[str, Answering]
     troubled: str | None
-    """The system that fails first, or stays silent."""
+    """The system that fails, or stays silent."""
 
     @property
     def address(self) -> str:
@@ -144,9 +146,34 @@ class Script:
         return uuid5(self.request_id, f"chaos/{verb}")
 
     @property
+    def is_retried(self) -> bool:
+        return self.twist in {Twist.FAILS, Twist.HOPELESS}
+
+    @property
+    def orders(self) -> frozenset[str]:
+        """What an operator has to order."""
+        match self.twist:
+            case Twist.FAILS:
+                return frozenset({"retry"})
+            case Twist.HOPELESS:
+                return frozenset({"retry", "release"})
+            case Twist.BOUNCES if self.expected.mails:
+                return frozenset({"release"})
+            case _:
+                return frozenset()
+
+    @property
     def reachable(self) -> tuple[str, ...]:
         """The systems that can come to be asked."""
-        return tuple(name for name in ASKED[self.right] if name not in NEEDED or NEEDED[name] in self.found)
+        found = frozenset() if self._fails_for_good("billing") else self.found
+        return tuple(name for name in ASKED[self.right] if name not in NEEDED or NEEDED[name] in found)
+
+    def outcome_at(self, system: str) -> str:
+        """The system's last word."""
+        return "failed" if self._fails_for_good(system) else self.answers[system].outcome
+
+    def _fails_for_good(self, system: str) -> bool:
+        return self.twist is Twist.HOPELESS and self.troubled == system
 
     @property
     def expected(self) -> Expected:
@@ -157,18 +184,16 @@ class Script:
                 sure = {"billing": 1, "support": 1}
                 maybe = frozenset(self.reachable) - sure.keys()
                 return Expected("withdrawn", None, sure, maybe, self._mails("withdrawn"))
-        ended = {name: self.answers[name].outcome if name in self.reachable else None for name in SYSTEMS}
-        attempts = {name: 2 if self.twist is Twist.FAILS and name == self.troubled else 1 for name in self.reachable}
-        outcome = outcome_of(
-            [self.answers[name].outcome for name in self.reachable if (self.right, name) not in LOCATING]
-        )
+        ended = {name: self.outcome_at(name) if name in self.reachable else None for name in SYSTEMS}
+        attempts = {name: 2 if self.is_retried and name == self.troubled else 1 for name in self.reachable}
+        outcome = outcome_of([self.outcome_at(name) for name in self.reachable if (self.right, name) not in LOCATING])
         return Expected(outcome, ended, attempts, frozenset(), self._mails(outcome))
 
     def _mails(self, outcome: str) -> Mapping[tuple[str, str], int]:
         mails: dict[tuple[str, str], int] = {}
         copied = self.right in COPIES and outcome in {"completed", "partially_completed"}
-        if self.twist is Twist.FAILS:
-            mails["dpo_review", "dpo"] = 1
+        if self.is_retried:
+            mails["dpo_review", "dpo"] = 1 if self.twist is Twist.FAILS else 2
         if self.twist is Twist.BOUNCES:
             if self.by_mail or copied:
                 mails["dpo_review", "dpo"] = 1

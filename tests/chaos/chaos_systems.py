@@ -184,7 +184,7 @@ class System:
 
 
 def _fails(script: Script, system: str, task: TaskAssigned) -> bool:
-    return script.twist is Twist.FAILS and script.troubled == system and task.attempt == 1
+    return script.is_retried and script.troubled == system and (task.attempt == 1 or script.twist is Twist.HOPELESS)
 
 
 def _summary(task: TaskAssigned, answering: Answering, outcome: str) -> tuple[SummaryItem, ...]:

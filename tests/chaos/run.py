@@ -14,6 +14,8 @@ from pathlib import Path
 from chaos_run import Result, Settings, run
 from chaos_scenarios import SHORT, rotation
 
+from operations.errors import OperationsError
+
 SHOWN = 25  # findings in a report
 
 
@@ -27,7 +29,13 @@ def main() -> None:
         print(f"[{time.monotonic() - start:6.1f}] {line}", file=out, flush=True)
 
     print(f"seed {settings.seed}: the same requests and faults again with --seed {settings.seed}", file=out)
-    result = asyncio.run(run(settings, tell))
+    try:
+        result = asyncio.run(run(settings, tell))
+    except KeyboardInterrupt:
+        sys.exit("Stopped before the end; everything is down.")
+    except OperationsError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)
     print(json.dumps(result.as_json(), indent=1) if as_json else report(result))  # noqa: T201
     sys.exit(0 if result.holds else 1)
 

@@ -171,7 +171,8 @@ def test_a_repeated_mail_has_its_reason(given: Evidence, excuse: str) -> None:
         repeated(Came.ACCEPTED, Happening(1000.4, 1000.4, KILLED, "collector")),
         repeated(Came.ACCEPTED, Happening(1012.0, 1012.0, KILLED, "notifier")),  # its yes was long committed
         repeated(Came.ACCEPTED, Happening(999.9, 1009.0, STOPPED, "notifier")),  # shorter than a lease
-        repeated(Came.ACCEPTED, Happening(900.0, 900.0, KILLED, "notifier")),
+        repeated(Came.ACCEPTED, Happening(994.0, 994.0, KILLED, "notifier")),
+        repeated(Came.ACCEPTED, Happening(980.0, 981.0, SESSIONS_ENDED, "postgres")),
     ],
 )
 def test_a_mail_repeated_without_reason_is_found(given: Evidence) -> None:
