@@ -1,5 +1,7 @@
 """The names of the topics. Whose prefix a topic stands under says, with Kafka's ACLs, who may write there."""
 
+from functools import cache
+
 REQUESTS = "dsr.requests.v1"
 PROGRESS = "dsr.progress.v1"
 OUTCOMES = "dsr.outcomes.v1"
@@ -38,6 +40,7 @@ def dead_letters(system: str) -> str:
     return f"dsr.system.{system}.dead-letters.v1"
 
 
+@cache
 def sender(topic: str) -> str | None:
     """The participant whom a topic of a portal or system belongs to, or None for the services' own topics."""
     parts = topic.split(".")

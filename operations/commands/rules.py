@@ -13,7 +13,7 @@ from rich.table import Table
 from habeas.contracts.vocabulary import Right
 from operations.completion import regulations
 from operations.timing_text import beside, told, utc
-from services.fanout.domain import FanoutError, make_plan
+from services.fanout.domain import FanoutError, Planner
 from services.fanout.plan import Asked, Ended, Facts, NotConcerned, NotFound, Plan, PlanItem, Waiting
 from shared.law.deadline import deadline, timing
 from shared.law.errors import (
@@ -135,7 +135,7 @@ def show_plan(
     try:
         regime(regulation).check_whole()
         due = deadline(regulation, right, now, place=where.place, time_zone=where.time_zone)
-        plan = make_plan(rules, right, regulation, Facts(known=known), received_at=now, due_at=due.at)
+        plan = Planner(rules).plan(right, regulation, Facts(known=known), received_at=now, due_at=due.at)
     except (LawError, FanoutError) as error:
         raise _usage(error) from error
 

@@ -4,9 +4,10 @@ Pure rules. A plan lists every system of the registry, in its order, and is a sn
 decided from the plan and the facts, never from a registry that may have changed meanwhile.
 """
 
-from collections.abc import Iterable, Mapping, Set
-from dataclasses import replace
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final, assert_never
 
 from habeas.contracts.submission import Identity
@@ -25,7 +26,7 @@ from services.fanout.plan import (
     Reason,
     Waiting,
 )
-from services.fanout.scope import Wish, scope_of
+from services.fanout.scope import LeftOut, Wish, scope_of
 from shared.law.regime import Reach, regime
 from shared.registry import Registry, System
 
@@ -60,28 +61,49 @@ ACTIONS: Final[dict[Right, Action]] = {
 }
 
 
-def make_plan(
-    registry: Registry,
-    right: Right,
-    regulation: str,
-    facts: Facts,
-    *,
-    received_at: datetime,
-    due_at: datetime,
-    wish: Wish = Wish(),  # noqa: B008 - frozen
-) -> Plan:
-    """The plan of a request as it stands by `facts`.
+class Planner:
+    """Makes the first plan of a request, for one registry. What a right reaches there is worked out once."""
 
-    `received_at` and `due_at` are the request's. Raises `RightNotPlannedError`, and `LawError` where the regulation is
-    unknown or says nothing about the right.
-    """
-    if right not in ACTIONS:
-        raise RightNotPlannedError(right)
-    rule = regime(regulation).reach_of(right)
-    dues = {name: min(due_at, received_at + timedelta(days=system.days)) for name, system in registry.systems.items()}
-    reached = [_first_item(system, right, rule, wish, dues[system.name]) for system in registry.systems.values()]
-    plan = Plan(_with_locators(reached, registry, dues))
-    return apply(plan, advance(plan, facts))
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._reached = lru_cache(maxsize=1024)(self._reach)
+
+    def plan(
+        self,
+        right: Right,
+        regulation: str,
+        facts: Facts,
+        *,
+        received_at: datetime,
+        due_at: datetime,
+        wish: Wish = Wish(),  # noqa: B008 - frozen
+    ) -> Plan:
+        """The plan of a request as it stands by `facts`.
+
+        `received_at` and `due_at` are the request's. Raises `RightNotPlannedError`, and `LawError` where the regulation
+        is unknown or says nothing about the right.
+        """
+        if right not in ACTIONS:
+            raise RightNotPlannedError(right)
+        dues = {
+            name: min(due_at, received_at + timedelta(days=system.days))
+            for name, system in self._registry.systems.items()
+        }
+        plan = Plan(
+            tuple(
+                Waiting(share.system, share.assignment(dues[share.system]), share.left_out)
+                if isinstance(share, _Share)
+                else share
+                for share in self._reached(right, regulation, wish)
+            )
+        )
+        return apply(plan, advance(plan, facts))
+
+    def _reach(self, right: Right, regulation: str, wish: Wish) -> "tuple[_Share | NotConcerned, ...]":
+        rule = regime(regulation).reach_of(right)
+        return _with_locators(
+            [_first_share(system, right, rule, wish) for system in self._registry.systems.values()], self._registry
+        )
 
 
 def advance(plan: Plan, facts: Facts) -> tuple[PlanItem, ...]:
@@ -185,35 +207,44 @@ def _may_still_find(plan: Plan, facts: Facts) -> frozenset[str]:
         possible = grown
 
 
-def _first_item(system: System, right: Right, rule: Reach, wish: Wish, due_at: datetime) -> Waiting | NotConcerned:
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """A system's part in every request for the same: all of its assignment but the date."""
+
+    system: str
+    action: Action
+    scope: tuple[ScopeItem, ...]
+    needs: frozenset[str]
+    provides: frozenset[str]
+    left_out: tuple[LeftOut, ...]
+
+    def assignment(self, due_at: datetime) -> Assignment:
+        return Assignment(self.action, self.scope, due_at, self.needs, self.provides)
+
+
+def _first_share(system: System, right: Right, rule: Reach, wish: Wish) -> _Share | NotConcerned:
     scope, left_out = scope_of(system, right, rule, wish)
     if scope:
-        return Waiting(system.name, _assignment(system, ACTIONS[right], scope, due_at), left_out)
+        return _Share(system.name, ACTIONS[right], scope, system.needs, system.provides, left_out)
     if left_out:
         return NotConcerned(system.name, left_out)
     return NotConcerned(system.name, left_out, reason=Reason.NOT_ASKED_FOR)
 
 
-def _assignment(system: System, action: Action, scope: tuple[ScopeItem, ...], due_at: datetime) -> Assignment:
-    return Assignment(action=action, scope=scope, due_at=due_at, needs=system.needs, provides=system.provides)
-
-
-def _with_locators(
-    items: list[Waiting | NotConcerned], registry: Registry, dues: Mapping[str, datetime]
-) -> tuple[PlanItem, ...]:
+def _with_locators(shares: list[_Share | NotConcerned], registry: Registry) -> tuple[_Share | NotConcerned, ...]:
     """Systems that the right does not reach are asked to locate the person where another cannot be found without."""
     while True:
-        needed = frozenset[str]().union(*(item.assignment.needs for item in items if item.assignment is not None))
+        needed = frozenset[str]().union(*(share.needs for share in shares if isinstance(share, _Share)))
         locators = {
-            item.system
-            for item in items
-            if isinstance(item, NotConcerned) and (registry.systems[item.system].provides & needed)
+            share.system: registry.systems[share.system]
+            for share in shares
+            if isinstance(share, NotConcerned) and (registry.systems[share.system].provides & needed)
         }
         if not locators:
-            return tuple(items)
-        items = [
-            Waiting(name, _assignment(registry.systems[name], Action.LOCATE, (), dues[name]), item.left_out)
-            if (name := item.system) in locators
-            else item
-            for item in items
+            return tuple(shares)
+        shares = [
+            _Share(system.name, Action.LOCATE, (), system.needs, system.provides, share.left_out)
+            if (system := locators.get(share.system)) is not None
+            else share
+            for share in shares
         ]

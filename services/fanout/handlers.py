@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -46,6 +47,7 @@ Opened = Received[RequestOpened, OpenedPersonal]
 class Handlers:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._planner = domain.Planner(registry)
 
     async def opened(self, batch: Sequence[Opened], work: Work) -> None:
         """Accepted requests get a plan; the others are heard of, since some may have to go after them."""
@@ -55,9 +57,9 @@ class Handlers:
             for received in batch
             if not _is_accepted(received.body)
         }
-        ordered = [each for each in batch if each.body.right in COPIES or each.body.right in DESTRUCTIVE]
-        if ordered:  # before any row is locked
-            await store.take_turns(work.connection, _person_keys(ordered, work))
+        people = _person_keys([each for each in batch if each.body.right in COPIES | DESTRUCTIVE], work)
+        if people:  # before any row is locked
+            await store.take_turns(work.connection, people)
         if others:
             await store.hear_of(work.connection, others)
         fresh: frozenset[UUID] = frozenset()
@@ -65,11 +67,13 @@ class Handlers:
             fresh = await store.open_requests(work.connection, [_request(received.body) for received in accepted])
             work.touched.update(received.request_id for received in accepted)
         new = [received for received in batch if received.request_id in fresh or received.request_id in others]
-        await self._find_order(new, fresh, work)
+        await self._find_order(new, fresh, people, work)
         work.touched.update(await store.circles(work.connection, fresh))
         work.touched.update(await store.waiting_for(work.connection, {received.request_id for received in batch}))
 
-    async def _find_order(self, new: Sequence[Opened], accepted: frozenset[UUID], work: Work) -> None:
+    async def _find_order(
+        self, new: Sequence[Opened], accepted: frozenset[UUID], people: Sequence[PersonKey], work: Work
+    ) -> None:
         """Whom the new ones go after: those they name, and copies of the same person that were asked for before."""
         pairs = {
             (received.request_id, other)
@@ -81,15 +85,15 @@ class Handlers:
         if pairs:
             await store.wait(work.connection, pairs, work.now)
         awaited = {other for _, other in pairs}
-        copies = [received for received in new if received.body.right in COPIES]
+        copies = {received.request_id for received in new if received.body.right in COPIES}
         if copies:
-            await store.remember_people(work.connection, _person_keys(copies, work))
-        destructive = [
-            received for received in new if received.request_id in accepted and received.body.right in DESTRUCTIVE
-        ]
+            await store.remember_people(work.connection, [key for key in people if key.request_id in copies])
+        destructive = {received.request_id for received in new if received.body.right in DESTRUCTIVE} & accepted
         if destructive:
             # Said of copies too: what was one in triage may be classified as something else.
-            awaited |= await store.wait_for_copies(work.connection, _person_keys(destructive, work), work.now)
+            awaited |= await store.wait_for_copies(
+                work.connection, [key for key in people if key.request_id in destructive], work.now
+            )
         for other in sorted(awaited):
             work.send(PROGRESS, CollectionAwaited(request_id=other), subject=other)
 
@@ -142,8 +146,7 @@ class Handlers:
         identities = _identities(case, opened, work)
         facts = _facts(case, identities)
         wish = Wish.of(Right(request.right), opened.details)
-        plan = case.plan or domain.make_plan(
-            self._registry,
+        plan = case.plan or self._planner.plan(
             Right(request.right),
             request.regulation,
             facts,
@@ -289,6 +292,7 @@ def _person_keys(batch: Sequence[Opened], work: Work) -> list[PersonKey]:
     ]
 
 
+@lru_cache(maxsize=4096)
 def task_id(request_id: UUID, system: str, attempt: int) -> UUID:
     """The natural key as an id: an attempt has the same id wherever it is computed."""
     return uuid5(request_id, f"{system}/{attempt}")

@@ -8,7 +8,7 @@ the natural keys make it a repetition.
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -180,6 +180,12 @@ class Consumer:
             return
 
         async def work_on(work: Work) -> None:
+            work.opened = {
+                message.body.personal: message.personal
+                for batch in received.values()
+                for message in batch
+                if message.personal is not None
+            }
             for record, error in refused:
                 work.bury(record, error)
             for ce_type, batch in received.items():
@@ -194,33 +200,41 @@ class Consumer:
     ) -> tuple[Mapping[str, list[Received[Any, Any]]], list[tuple[Record, ContractError]]]:
         received: dict[str, list[Received[Any, Any]]] = {route.model.TYPE: [] for route in self.routes}
         refused: list[tuple[Record, ContractError]] = []
-        pauses = self.pauses
+        counts: Counter[tuple[str, str]] = Counter()
+        pauses, keyring = self.pauses, self.keys.keyring()
         for record in records:
             if pauses.standing and pauses.holds(record):
                 continue
             try:
-                message = await self._receive(record)
+                try:
+                    message = receive(record, self._models[record.topic], keyring)
+                except KeyUnknownError:
+                    message = await self._receive_later(record)
             except ContractError as error:
                 if pauses.refuse(record):
                     continue
                 refused.append((record, error))
-                METRICS.records.labels(record.topic, "refused").inc()
+                counts[record.topic, "refused"] += 1
             else:
                 if pauses.runs:
                     pauses.accept(record)
                 if message is not None:
                     received[message.body.TYPE].append(message)
-                METRICS.records.labels(record.topic, message.body.TYPE if message else "other").inc()
+                counts[record.topic, message.body.TYPE if message else "other"] += 1
+        for (topic, kind), count in counts.items():
+            METRICS.records.labels(topic, kind).inc(count)
         return {ce_type: batch for ce_type, batch in received.items() if batch}, refused
 
-    async def _receive(self, record: Record) -> Received[Any, Any] | None:
-        models = self._models[record.topic]
+    async def _receive_later(self, record: Record) -> Received[Any, Any] | None:
+        """A record under an unknown key: a rotation may be on its way here.
+
+        Waiting once per participant and minute keeps a flood bounded.
+        """
         give_up = time.monotonic() + self.patience.unknown_key
         while True:
             try:
-                return receive(record, models, self.keys.keyring())
+                return receive(record, self._models[record.topic], self.keys.keyring())
             except KeyUnknownError as error:
-                # A rotation may be on its way here. Waiting once per participant and minute keeps a flood bounded.
                 now = time.monotonic()
                 if self._unknown_kids.get(error.participant, 0.0) > now:
                     raise

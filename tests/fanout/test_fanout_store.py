@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from services.fanout import store
-from services.fanout.domain import make_plan
+from services.fanout.domain import Planner
 from services.fanout.plan import Facts
 from services.fanout.store import Finding, PersonKey, Request, SavedPlan
 from shared.database import Connection, Pool
@@ -21,7 +21,7 @@ from tests.core.plans import explain, indexes, scanned
 from tests.core.workbench import NOW, REGISTRY
 
 ONE, TWO = UUID(int=1), UUID(int=2)
-PLAN = make_plan(REGISTRY, "erasure", "eu-gdpr", Facts(frozenset({"email"})), received_at=NOW, due_at=NOW)  # type: ignore[arg-type]
+PLAN = Planner(REGISTRY).plan("erasure", "eu-gdpr", Facts(frozenset({"email"})), received_at=NOW, due_at=NOW)  # type: ignore[arg-type]
 
 
 def request(request_id: UUID = ONE, **members: Any) -> Request:

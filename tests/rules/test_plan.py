@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from habeas.contracts.submission import Identity
 from habeas.contracts.task import ScopeItem
 from habeas.contracts.vocabulary import Action, Instruction, LegalBasis, Right, SystemState
-from services.fanout.domain import ACTIONS, RightNotPlannedError, identities_for, make_plan
+from services.fanout.domain import ACTIONS, Planner, RightNotPlannedError, identities_for
 from services.fanout.plan import Asked, Assignment, Facts, NotConcerned, Plan, Reason, Waiting
 from shared.law.errors import ClockOnlyError, UnknownRegulationError
 from shared.law.regime import regime
@@ -27,8 +27,8 @@ def ale() -> Registry:
 
 
 def planned(registry: Registry, right: Right, *identity_types: str, due_at: datetime = DUE_AT) -> Plan:
-    return make_plan(
-        registry, right, "eu-gdpr", Facts(frozenset(identity_types)), received_at=RECEIVED_AT, due_at=due_at
+    return Planner(registry).plan(
+        right, "eu-gdpr", Facts(frozenset(identity_types)), received_at=RECEIVED_AT, due_at=due_at
     )
 
 
@@ -175,9 +175,9 @@ def test_what_cannot_be_planned_is_refused(ale: Registry) -> None:
     with pytest.raises(RightNotPlannedError, match="plans are made for access"):
         planned(ale, Right.UNCLASSIFIED, "email")
     with pytest.raises(UnknownRegulationError):
-        make_plan(ale, Right.ACCESS, "xx-law", Facts(frozenset({"email"})), received_at=RECEIVED_AT, due_at=DUE_AT)
+        Planner(ale).plan(Right.ACCESS, "xx-law", Facts(frozenset({"email"})), received_at=RECEIVED_AT, due_at=DUE_AT)
     with pytest.raises(ClockOnlyError, match="Of ccpa only the clock is known"):
-        make_plan(ale, Right.ACCESS, "ccpa", Facts(frozenset({"email"})), received_at=RECEIVED_AT, due_at=DUE_AT)
+        Planner(ale).plan(Right.ACCESS, "ccpa", Facts(frozenset({"email"})), received_at=RECEIVED_AT, due_at=DUE_AT)
 
 
 @pytest.mark.parametrize("right", list(ACTIONS))

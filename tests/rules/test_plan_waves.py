@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from habeas.contracts.task import ScopeItem
 from habeas.contracts.vocabulary import Action, LegalBasis, Right, SystemState
-from services.fanout.domain import advance, apply, make_plan
+from services.fanout.domain import Planner, advance, apply
 from services.fanout.plan import Asked, Assignment, Facts, NotFound, Plan, Reason, Waiting
 from shared.registry import Registry, load_registry
 
@@ -25,8 +25,8 @@ def ale() -> Registry:
 
 
 def by_email(registry: Registry) -> Plan:
-    return make_plan(
-        registry, Right.ACCESS, "eu-gdpr", Facts(frozenset({"email"})), received_at=RECEIVED_AT, due_at=DUE_AT
+    return Planner(registry).plan(
+        Right.ACCESS, "eu-gdpr", Facts(frozenset({"email"})), received_at=RECEIVED_AT, due_at=DUE_AT
     )
 
 
