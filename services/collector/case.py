@@ -92,6 +92,8 @@ class Case:
     orders: tuple[Order, ...] = ()
     said: frozenset[str] = frozenset()
     """What fan-out was told: `collected`, `stopped`, the ids of orders."""
+    answers: dict[str, Result | None] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """By system the answer that counts, as far as anybody has asked for it (`results.result_of`)."""
 
 
 class Told(NamedTuple):

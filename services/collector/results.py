@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -53,23 +52,22 @@ def statement(case: Case) -> tuple[tuple[StatementItem, ...], tuple[SystemNote, 
                 reason=result.error if result else planned.reason,
             )
         )
-        items.extend(_done(case, planned))
+        for item in _done(case, planned):
+            members = item.model_dump()
+            if item.did == Did.UNRESTRICTED and verdict(case) == Verdict.OVERRIDDEN:
+                members["ground"] = OVERRIDING_GROUNDS
+            items.append(StatementItem(system=planned.system, **members))
     return tuple(items), tuple(notes)
 
 
-def _done(case: Case, planned: PlannedSystem) -> Iterable[StatementItem]:
+def _done(case: Case, planned: PlannedSystem) -> Iterable[SummaryItem]:
     """What a system did in all its rounds, without what it has undone since."""
     rounds = [result for result in _all_results(case, planned) if result.action not in _UNSAID]
     undone = {item.category for result in rounds for item in result.summary if item.did == Did.UNRESTRICTED}
-    overridden = verdict(case) == Verdict.OVERRIDDEN
     for result in rounds:
         for item in result.summary:
-            if item.did in _UNDONE and item.category in undone:
-                continue
-            members = item.model_dump()
-            if item.did == Did.UNRESTRICTED and overridden:
-                members["ground"] = OVERRIDING_GROUNDS
-            yield StatementItem(system=planned.system, **members)
+            if item.did not in _UNDONE or item.category not in undone:
+                yield item
 
 
 def error_code(answer: TaskFinished) -> str | None:
@@ -124,6 +122,12 @@ def result_of(case: Case, planned: PlannedSystem) -> Result | None:
 
     Until a repeated attempt is answered, a good answer to an earlier one does.
     """
+    if planned.system not in case.answers:
+        case.answers[planned.system] = _find_result(case, planned)
+    return case.answers[planned.system]
+
+
+def _find_result(case: Case, planned: PlannedSystem) -> Result | None:
     if planned.task_id is None:
         return None
     current = _answer_to(case, planned, planned.task_id, planned.action)
@@ -153,7 +157,9 @@ def _all_results(case: Case, planned: PlannedSystem) -> list[Result]:
 
 def _answer_to(case: Case, planned: PlannedSystem, task_id: UUID, action: str | None) -> Result | None:
     result = case.results.get(task_id)
-    return replace(result, action=action) if result is not None and result.system == planned.system else None
+    if result is None or result.system != planned.system:
+        return None
+    return Result(result.system, result.outcome, result.summary, result.error, action)
 
 
 def _results(case: Case) -> tuple[Result, ...]:

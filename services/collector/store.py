@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
@@ -29,6 +30,18 @@ from shared.events import (
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 _SUMMARY: Final[TypeAdapter[tuple[SummaryItem, ...]]] = TypeAdapter(tuple[SummaryItem, ...])
 _SYSTEMS: Final[TypeAdapter[tuple[PlannedSystem, ...]]] = TypeAdapter(tuple[PlannedSystem, ...])
+
+
+@lru_cache(maxsize=1024)
+def _plan(text: str) -> tuple[PlannedSystem, ...]:
+    """A batch's plans are looked at twice, and again as each answer comes."""
+    return _SYSTEMS.validate_json(text)
+
+
+@lru_cache(maxsize=1024)
+def _summary(text: str) -> tuple[SummaryItem, ...]:
+    """Most answers' summaries are like others'."""
+    return _SUMMARY.validate_json(text)
 
 
 class AnswerKey(NamedTuple):
@@ -262,7 +275,7 @@ async def planned_tasks(connection: Connection, request_ids: Collection[UUID]) -
     return {
         (row["request_id"], task_id): item.system
         for row in rows
-        for item in _SYSTEMS.validate_json(row["systems"])
+        for item in _plan(row["systems"])
         for task_id in _tasks(item)
     }
 
@@ -329,7 +342,7 @@ async def _with_facts(connection: Connection, rows: Sequence[asyncpg.Record]) ->
     locked = []
     for row in cases:
         fact = facts[row["request_id"]]
-        plan = None if fact["plan"] is None else _SYSTEMS.validate_json(fact["plan"])
+        plan = None if fact["plan"] is None else _plan(fact["plan"])
         asked = {(task_id, item.system) for item in plan or () for task_id in _tasks(item)}
         results = [each for each in fact["results"] if plan is None or (each[0], each[1]) in asked]
         locked.append(
@@ -340,7 +353,7 @@ async def _with_facts(connection: Connection, rows: Sequence[asyncpg.Record]) ->
                 noticed=frozenset(row["noticed"]),
                 plan=plan,
                 results={
-                    task_id: Result(system, outcome, _SUMMARY.validate_json(summary), error)
+                    task_id: Result(system, outcome, _summary(summary), error)
                     for task_id, system, outcome, summary, error, _ in results
                 },
                 sealed_results=tuple(SealedResult(task_id, system, found) for task_id, system, *_, found in results),
@@ -394,7 +407,7 @@ async def records(connection: Connection, request_ids: Collection[UUID]) -> Mapp
             Records(
                 row["system"],
                 row["task_id"],
-                _SUMMARY.validate_json(row["summary"]),
+                _summary(row["summary"]),
                 row["personal"],
                 row["received_at"],
             )
