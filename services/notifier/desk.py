@@ -53,7 +53,13 @@ class Desk:
 
     @property
     def room(self) -> int:
+        """For what the worker claims in the table."""
         return max(0, self.size - self.under_way) if self.is_staffed else 0
+
+    @property
+    def room_for_new(self) -> int:
+        """For what the consumer hands over. Less, so that in a flood what waits in the table has its turn too."""
+        return max(0, self.room - self.size // 4)
 
     def leases(self) -> list[UUID]:
         """All that may be in use: any other of this holder's is nobody's."""
@@ -61,8 +67,8 @@ class Desk:
         return [*self._leases, *offered]
 
     def offer(self) -> Lease:
-        """A lease to record notices with, `room` of them at most. One at a time: it takes the place of the one before,
-        whose transaction has then failed."""
+        """A lease to record notices with, `room_for_new` of them at most. One at a time: it takes the place of the one
+        before, whose transaction has then failed."""
         self._offered, self._offered_at = self.lease(), monotonic()
         return self._offered
 

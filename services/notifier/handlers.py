@@ -25,7 +25,7 @@ class Handlers:
         for received in batch:
             new = new_notice(received.event.data, received.body, received.personal, work.keyring, os.urandom)
             asked.setdefault(new.key, (new, received))
-        room, lease = self._desk.room, self._desk.offer()
+        room, lease = self._desk.room_for_new, self._desk.offer()
         recorded = await store.record(work.connection, [new for new, _ in asked.values()], work.now, lease, room)
         claimed = [
             Claimed(

@@ -91,7 +91,7 @@ class Worker:
 
     def stop(self) -> None:
         """Idempotent. `run` returns once the mails under way are answered for."""
-        self._stopping = True
+        self._stopping, self._desk.is_staffed = True, False
         self._desk.awake.set()
 
     @asynccontextmanager

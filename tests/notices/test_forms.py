@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
 
@@ -113,6 +113,9 @@ def test_one_form_serves_many_people_and_none_sees_another() -> None:
         assert not any(f"Number{other}," in others for other in range(50) if other != number)
 
 
+@example("", "0" * 76, "0")
+@example("0" * 75, "x", "")
+@example("0" * 76, "ä" * 12 + "0000", "0")
 @given(st.text(), st.text(st.characters(exclude_categories=("Cc", "Cs", "Z")), min_size=1), st.text())
 def test_what_is_encoded_with_blanks_decodes_to_the_text_with_its_values(before: str, value: str, after: str) -> None:
     """Wherever the blank stands and whatever is put in it: lines of 76 bytes at most, and nothing but ASCII."""

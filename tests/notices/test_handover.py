@@ -130,7 +130,7 @@ async def test_what_has_room_is_sent_as_it_came_and_the_rest_waits_in_the_table(
     assert {mail.notice.request_id.int for mail in house.sent} == set(range(1, 31))
     assert len(house.sent) == 30
     assert await house.states() == [("accepted", 1)] * 30
-    assert sum(claimed.opened is not None for claimed in house.claims) == 8
+    assert sum(claimed.opened is not None for claimed in house.claims) == 6
 
 
 async def test_a_mail_handed_over_is_the_one_that_the_table_holds(house: House, keyring: Keyring) -> None:
@@ -154,6 +154,25 @@ async def test_nobody_at_the_desk_means_that_all_waits_in_the_table(house: House
     assert await house.states() == [("queued", 0)] * 2
     async with house.worker().running():
         await house.until_told(2)
+
+
+async def test_what_waits_in_the_table_has_its_turn_in_a_flood(house: House, keyring: Keyring) -> None:
+    """The consumer leaves a part of the desk to the worker, however fast it fills the rest."""
+    house.desk.is_staffed = True
+    house.desk.put([Claimed(Key(UUID(int=9), "completed", "requester", 1), b"", NOW, 1, UUID(int=9))] * 6, monotonic())
+    await house.hand_over([asked(keyring, 1)])
+    assert await house.states() == [("queued", 0)]
+    assert house.desk.room == house.desk.size // 4
+    assert house.desk.more
+
+
+async def test_a_worker_that_stops_is_handed_nothing_more(house: House, keyring: Keyring) -> None:
+    worker = house.worker()
+    async with worker.running():
+        await house.staffed()
+        worker.stop()
+        await house.hand_over([asked(keyring, 1)])
+    assert await house.states() == [("queued", 0)]
 
 
 async def test_a_transaction_that_fails_sends_nothing_and_its_repetition_sends_once(

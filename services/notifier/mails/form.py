@@ -16,6 +16,7 @@ _OPEN: Final = re.compile("\x03([^\x04\x05]*)\x04([^\x05]*)\x05|(\x01[0-9]+\x02)
 _PLAIN: Final = re.compile("[!-<>-~]([ -<>-~]{0,72}[!-<>-~])?")
 """What stands for itself in quoted-printable, in one line."""
 _SOFT: Final = b"=\r\n"
+_LONGEST_LINE: Final = 76
 _WIDTH: Final = 72
 
 
@@ -120,4 +121,8 @@ def _quoted_printable(text: str) -> bytes:
     # b2a_qp breaks lines as the text does: with CRLF throughout, or with LF where there is no line end at all.
     data = ("\r\n".join(text.splitlines()) + ("\r\n" if text.endswith("\n") else "")).encode()
     encoded = binascii.b2a_qp(data, istext=True)
-    return encoded if b"\n" in data else encoded.replace(b"=\n", b"=\r\n")
+    encoded = encoded if b"\n" in data else encoded.replace(b"=\n", b"=\r\n")
+    if len(encoded) - encoded.rfind(b"\n") - 1 >= _LONGEST_LINE:  # no room for the "=" of a soft break after it
+        last = len(encoded) - (3 if encoded[-3:-2] == b"=" else 1)
+        encoded = encoded[:last] + _SOFT + encoded[last:]
+    return encoded
