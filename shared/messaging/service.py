@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 import asyncpg
@@ -44,8 +45,8 @@ _log = structlog.get_logger(__name__)
 _FASTSTREAM = logging.getLogger("habeas.faststream")
 """Not FastStream's own logger, which brings a handler of its own that prints tracebacks with values."""
 
-_POLL_MS = 10
-"""An empty poll of FastStream's batch subscriber sleeps this long again without polling; six hops add up."""
+_POLL_MS = 1_000
+"""How long a poll waits for the first record; it returns with whatever there is then."""
 
 _SESSION_MS = 6_000
 """How long a killed member keeps its partitions: the least that a broker allows by default."""
@@ -127,8 +128,6 @@ class Service:
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.NACK_ON_ERROR,
             no_reply=True,
-            max_records=context.settings.batch_records,
-            batch_timeout_ms=_POLL_MS,
             max_partition_fetch_bytes=2 * MESSAGE_LIMIT,
             fetch_max_bytes=8 * DEAD_LETTER_LIMIT,
             fetch_max_wait_ms=250,
@@ -139,6 +138,8 @@ class Service:
             decoder=_raw,
         )
         self._subscriber(self._consume)
+        # FastStream's own sleeps after each empty poll, as long as that was: six hops of a request would add up.
+        self._subscriber.get_msg = self._poll  # type: ignore[method-assign]
         self._polled = time.monotonic()
         self._exhausted: str | None = None
         self._leaving = False
@@ -161,6 +162,10 @@ class Service:
             _log.critical("service_exhausted", then="stops, to be started anew", cause=advice(error), exc_info=error)
             self._app.exit()
             raise ExhaustedError(self._exhausted) from None  # FastStream logs its text: never that of a driver's error
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> tuple[Any, ...]:
+        found = await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._settings.batch_records)
+        return tuple(chain.from_iterable(found.values()))
 
     async def _parse(self, records: tuple[Any, ...]) -> KafkaAckableMessage:
         # FastStream's own parser loses a whole batch over one header that is null or not UTF-8: it never sees headers.
