@@ -266,7 +266,7 @@ async def _main(mails: int, database: str | None, profile: str | None) -> None:
             parts["whole"] = await _whole(mails, keys, smtp, pool, stack)
         print(f"{'part':10}{'CPU µs a mail':>15}{'mails/s':>10}")
         for name, turn in parts.items():
-            profiler = cProfile.Profile()
+            profiler = cProfile.Profile(time.process_time)
             if name == profile:
                 profiler.enable()
             cpu, pace = await _measured(turn, mails)
