@@ -111,7 +111,7 @@ class Service:
         self._pool = context.pool
         self._parts = parts
         self._broker = KafkaBroker(
-            kafka.bootstrap_servers,
+            kafka.bootstrap_servers.split(","),
             client_id=f"habeas-{name}",
             security=_security(kafka),
             allow_auto_create_topics=False,
