@@ -12,7 +12,7 @@ from chaos_evidence import Evidence
 from chaos_mail import Attempt, Came
 from chaos_reckoning import Finding
 from chaos_script import Script
-from chaos_stage import KILLED, SESSIONS_ENDED, STOPPED, Happening
+from chaos_stage import CONNECTIONS_CUT, KILLED, SESSIONS_ENDED, STOPPED, Happening
 
 _COMMITTED_WITHIN: Final = 6.0
 """Seconds between SMTP's yes and the commit that knows of it, on a machine that starts processes all the time."""
@@ -20,6 +20,8 @@ _UNDER_WAY: Final = 12.0
 """Seconds that a mail may be under way to a slow server before it is taken: others may have claimed it meanwhile."""
 _HELD_BACK: Final = 4.0
 """Seconds that a slow server keeps a whole mail before it takes it: its sender may be dead by then."""
+_ON_ITS_WAY: Final = 2.0
+"""Seconds in which the yes of a server that is cut off may not have been read yet."""
 _LEASE: Final = 300.0
 """Seconds that a notifier which stands still keeps what it had claimed."""
 _EXCUSES: Final = frozenset({KILLED, SESSIONS_ENDED})
@@ -79,6 +81,8 @@ def _excuse(before: Attempt, after: Attempt, happened: Sequence[Happening]) -> s
     if before.came is Came.CUT:
         return "connection lost after DATA"
     for each in happened:
+        if each.what == CONNECTIONS_CUT and before.at <= each.began <= before.at + _ON_ITS_WAY:
+            return "connection lost after DATA"
         notifier = each.whom.startswith(("notifier", "postgres"))
         stopped = each.what == STOPPED and each.ended - each.began > _LEASE
         if not notifier or not (each.what in _EXCUSES or stopped):

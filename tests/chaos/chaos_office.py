@@ -44,6 +44,8 @@ class Office:
     newest: dict[UUID, StatusChanged] = field(default_factory=dict)
     submitted: int = 0
     closed: int = 0
+    troubles: list[BaseException] = field(default_factory=list)
+    """What the office itself stumbled over."""
     last_news: float = field(default_factory=time.monotonic)
     _reviewed: dict[UUID, int] = field(default_factory=dict)
     _said: set[tuple[UUID, str]] = field(default_factory=set)
@@ -127,7 +129,12 @@ class Office:
     def _start(self, act: Callable[[], Any]) -> None:
         task: asyncio.Task[None] = asyncio.create_task(act())
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.troubles.append(error)
 
     async def _withdraw(self, script: Script) -> None:
         body = RequestWithdrawn(request_id=script.request_id, reason="changed_my_mind")

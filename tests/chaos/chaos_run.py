@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,6 +127,7 @@ async def run(settings: Settings, tell: Callable[[str], None]) -> Result:
             result.seconds_to_quiet = time.monotonic() - began
             if not left.is_nothing:
                 result.findings.append(Finding(None, f"it does not come to rest: {left}"))
+            result.findings += _of_the_people(office, systems)
             _reckon(await collect(stage, scripts, foreseen), result)
     return result
 
@@ -189,6 +190,15 @@ async def _healed(settings: Settings, stage: Stage, result: Result) -> None:
         await stage.all_ready(READY_WITHIN)
     except TimeoutError as error:
         result.findings.append(Finding(None, str(error)))
+
+
+def _of_the_people(office: Office, systems: Sequence[System]) -> Iterator[Finding]:
+    """Where portal, operator and systems did not do as they should: then the run proves nothing."""
+    for error in (*office.troubles, *(error for system in systems for error in system.troubles)):
+        yield Finding(None, f"the chaos itself failed: {error!r}")
+    for system in systems:
+        if system.unknown:
+            yield Finding(None, f"{system.name} got {system.unknown} tasks for requests that nobody submitted")
 
 
 def _reckon(evidence: Evidence, result: Result) -> None:

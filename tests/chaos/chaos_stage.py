@@ -29,6 +29,7 @@ DOMAIN = "chaos.example"
 KILLED = "killed"
 STOPPED = "stopped"
 SESSIONS_ENDED = "sessions ended"
+CONNECTIONS_CUT = "connections cut"
 _LONGEST_PAUSE = 1.0
 """Seconds until a killed process is started again: it fell to us and not over its own feet, so nobody has to wait."""
 

@@ -69,6 +69,12 @@ class System:
         await self.speaker.close()
 
     @property
+    def troubles(self) -> list[BaseException]:
+        """What the stand-in itself stumbled over."""
+        ended = [task for task in self._meeting.values() if task.done() and not task.cancelled()]
+        return [error for task in ended if (error := task.exception()) is not None]
+
+    @property
     def busy(self) -> int:
         return sum(not task.done() for task in self._meeting.values())
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -94,10 +94,12 @@ async def listening(options: Mapping[str, Any], topics: Sequence[str], hear: Hea
         yield
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        (ended,) = await asyncio.gather(task, return_exceptions=True)
+        if not isinstance(ended, asyncio.CancelledError):
+            raise ended  # who no longer listens would take everything for lost
 
 
-async def _listen(options: Mapping[str, Any], topics: Sequence[str], hear: Hear) -> None:
+async def _listen(options: Mapping[str, Any], topics: Sequence[str], hear: Hear) -> NoReturn:
     at: dict[TopicPartition, int] = {}
     while True:
         consumer = _consumer(options)

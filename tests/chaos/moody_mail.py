@@ -10,7 +10,7 @@ from typing import Final
 
 from chaos_faults import Fault, Scenario
 from chaos_mail import Mood
-from chaos_stage import Stage
+from chaos_stage import CONNECTIONS_CUT, Stage
 
 _FIRST_RETRY: Final = timedelta(seconds=61)
 """After it a deferred mail is tried again, by the workflow's clock."""
@@ -24,6 +24,7 @@ _LENGTHS: Final = {
 
 
 async def _refuse(stage: Stage, length: float) -> None:
+    stage.note(CONNECTIONS_CUT, "mail server")
     await stage.mail.close(abruptly=True)
     try:
         await asyncio.sleep(length)

@@ -15,7 +15,7 @@ from chaos_mail_reckoning import reconcile_mails
 from chaos_reckoning import reconcile
 from chaos_scenarios import rotation
 from chaos_script import Script, Twist, outcome_of, script
-from chaos_stage import KILLED, SESSIONS_ENDED, STOPPED, Happening
+from chaos_stage import CONNECTIONS_CUT, KILLED, SESSIONS_ENDED, STOPPED, Happening
 
 PLAIN = of_kind(Twist.NONE, by_mail=True, right="erasure")
 STRANGER = UUID(int=7)
@@ -154,6 +154,7 @@ def repeated(came: Came, *happened: Happening) -> Evidence:
     [
         (repeated(Came.CUT), "connection lost after DATA"),
         (repeated(Came.ACCEPTED, Happening(1000.4, 1000.4, KILLED, "notifier-2")), "notifier: killed"),
+        (repeated(Came.ACCEPTED, Happening(1000.1, 1000.1, CONNECTIONS_CUT, "mail")), "connection lost after DATA"),
         (repeated(Came.ACCEPTED, Happening(1000.1, 1004.0, SESSIONS_ENDED, "postgres")), "postgres: sessions ended"),
         (repeated(Came.ACCEPTED, Happening(999.9, 1310.0, STOPPED, "notifier")), "notifier: stopped"),
     ],
@@ -172,6 +173,7 @@ def test_a_repeated_mail_has_its_reason(given: Evidence, excuse: str) -> None:
         repeated(Came.ACCEPTED, Happening(1012.0, 1012.0, KILLED, "notifier")),  # its yes was long committed
         repeated(Came.ACCEPTED, Happening(999.9, 1009.0, STOPPED, "notifier")),  # shorter than a lease
         repeated(Came.ACCEPTED, Happening(994.0, 994.0, KILLED, "notifier")),
+        repeated(Came.ACCEPTED, Happening(999.0, 999.0, CONNECTIONS_CUT, "mail")),
         repeated(Came.ACCEPTED, Happening(980.0, 981.0, SESSIONS_ENDED, "postgres")),
     ],
 )
