@@ -103,7 +103,7 @@ async def _move_back(stage: Stage) -> None:
         await until_done(stage, f"alter table {table} set tablespace pg_default")
     await until_done(stage, "checkpoint")  # removes the files that the tables have left there
     await until_done(stage, f"drop tablespace if exists {_SPACE}")
-    await _run("umount", str(folder))
+    await _run("umount", "--lazy", str(folder))  # a session may still have a file open that is gone
     with contextlib.suppress(OSError):
         folder.rmdir()
 
