@@ -9,7 +9,7 @@ from random import Random
 from typing import Final
 
 from chaos_faults import Fault, Scenario, moments
-from chaos_stage import SESSIONS_ENDED, Stage
+from chaos_stage import REFUSING, SESSIONS_ENDED, Stage
 
 from operations.programs import SERVICES
 
@@ -56,8 +56,9 @@ def _draw_read_only(random: Random, seconds: float, _replicas: int) -> Iterator[
         async def strike(stage: Stage, length: float = length) -> None:
             await _set_read_only(stage, read_only=True)
             try:
-                await end_sessions(stage, *SERVICES)
-                await asyncio.sleep(length)
+                with stage.noted(REFUSING, "postgres"):
+                    await end_sessions(stage, *SERVICES)
+                    await asyncio.sleep(length)
             finally:
                 await _writable(stage)
 

@@ -48,6 +48,8 @@ class Evidence:
     foreseen: Mapping[UUID, UUID]
     """By the id that a dead letter must have, the ce_id of the record that was wrong on purpose."""
     to_be_rejected: frozenset[UUID]
+    answers: frozenset[UUID]
+    """Requests of which an answer lies in the object store."""
     mails: Sequence[Attempt]
     happened: Sequence[Happening]
 
@@ -82,6 +84,7 @@ async def collect(stage: Stage, scripts: Mapping[UUID, Script], foreseen: Forese
         dead_letters=letters,
         foreseen=await _foreseen(options, foreseen),
         to_be_rejected=frozenset(foreseen.rejected),
+        answers=frozenset(UUID(folder.name) for folder in stage.store.glob("answers/*") if any(folder.iterdir())),
         mails=tuple(stage.mail.attempts),
         happened=tuple(stage.happened),
     )

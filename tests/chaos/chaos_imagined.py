@@ -13,7 +13,7 @@ from chaos_mail import Attempt, Came
 from chaos_script import SYSTEMS, Script, Twist, script
 
 from habeas.contracts.command import CommandDecided
-from habeas.contracts.status import Due, StatusChanged, SystemStatus
+from habeas.contracts.status import AnswerStatus, Due, StatusChanged, SystemStatus
 from habeas.contracts.task import TaskAssigned
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
@@ -42,6 +42,7 @@ def evidence(*scripts: Script) -> Evidence:
         dead_letters={},
         foreseen={},
         to_be_rejected=frozenset(),
+        answers=frozenset(each.request_id for each in scripts),
         mails=[attempt for each in scripts for attempt in _mails(each)],
         happened=(),
     )
@@ -75,7 +76,8 @@ def _statuses(of: Script) -> list[StatusChanged]:
         SystemStatus(system=name, state="finished" if outcome else "excluded", outcome=outcome)
         for name, outcome in (expected.systems or {}).items()
     )
-    closed = status(of, 3, "closed", outcome=expected.outcome, systems=systems)
+    answer = AnswerStatus(available=True, expires_at=NOW) if of.is_copied(expected.outcome) else None
+    closed = status(of, 3, "closed", outcome=expected.outcome, systems=systems, answer=answer)
     return [status(of, 1, "received"), status(of, 2, "in_progress"), closed]
 
 

@@ -12,7 +12,7 @@ from chaos_evidence import Evidence
 from chaos_mail import Attempt, Came
 from chaos_reckoning import Finding
 from chaos_script import Script
-from chaos_stage import CONNECTIONS_CUT, KILLED, SESSIONS_ENDED, STOPPED, Happening
+from chaos_stage import CONNECTIONS_CUT, KILLED, REFUSING, SESSIONS_ENDED, STOPPED, Happening
 
 _COMMITTED_WITHIN: Final = 6.0
 """Seconds between SMTP's yes and the commit that knows of it, on a machine that starts processes all the time."""
@@ -80,6 +80,7 @@ def _excuse(before: Attempt, after: Attempt, happened: Sequence[Happening]) -> s
     """Why the mail that had been taken was sent once more."""
     if before.came is Came.CUT:
         return "connection lost after DATA"
+    committed_by = _committed_by(before.at, happened)
     for each in happened:
         if each.what == CONNECTIONS_CUT and before.at <= each.began <= before.at + _ON_ITS_WAY:
             return "connection lost after DATA"
@@ -88,6 +89,15 @@ def _excuse(before: Attempt, after: Attempt, happened: Sequence[Happening]) -> s
         if not notifier or not (each.what in _EXCUSES or stopped):
             continue
         earlier = _HELD_BACK if each.what == KILLED else _UNDER_WAY
-        if each.ended >= before.at - earlier and each.began <= min(before.at + _COMMITTED_WITHIN, after.at):
+        if each.ended >= before.at - earlier and each.began <= min(committed_by, after.at):
             return f"{each.whom.partition('-')[0]}: {each.what}"
     return None
+
+
+def _committed_by(accepted: float, happened: Sequence[Happening]) -> float:
+    """When a yes is committed at the latest: a notifier keeps trying as long as PostgreSQL will not have it."""
+    latest = accepted + _COMMITTED_WITHIN
+    for each in sorted(happened, key=lambda happening: happening.began):
+        if each.what in {REFUSING, SESSIONS_ENDED} and each.began <= latest and each.ended >= accepted:
+            latest = max(latest, each.ended + _COMMITTED_WITHIN)
+    return latest

@@ -49,6 +49,7 @@ def _request(script: Script, evidence: Evidence) -> Iterator[str]:
         yield f"stuck: {newest.state}{reason} in version {newest.version}"
     else:
         yield from _outcome(script, newest)
+        yield from _answer(script, newest, evidence)
     yield from _tasks(script, evidence)
     yield from _orders(script, evidence)
 
@@ -84,6 +85,16 @@ def _outcome(script: Script, closed: StatusChanged) -> Iterator[str]:
     unended = sorted(each.system for each in closed.systems if each.state not in {"finished", "excluded"})
     if unended:
         yield f"closed while {', '.join(unended)} had not ended"
+
+
+def _answer(script: Script, closed: StatusChanged, evidence: Evidence) -> Iterator[str]:
+    """A copy is said to be there and lies in the store; nobody else is told of one."""
+    copied = script.is_copied(script.expected.outcome)
+    said = closed.answer is not None and closed.answer.available
+    if said != copied:
+        yield f"its answer is {'' if said else 'not '}said to be there"
+    if copied and script.request_id not in evidence.answers:
+        yield "its answer does not lie in the store"
 
 
 def _tasks(script: Script, evidence: Evidence) -> Iterator[str]:

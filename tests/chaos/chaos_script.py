@@ -189,9 +189,13 @@ class Script:
         outcome = outcome_of([self.outcome_at(name) for name in self.reachable if (self.right, name) not in LOCATING])
         return Expected(outcome, ended, attempts, frozenset(), self._mails(outcome))
 
+    def is_copied(self, outcome: str) -> bool:
+        """Whether somebody gets a copy of the data."""
+        return self.right in COPIES and outcome in {"completed", "partially_completed"}
+
     def _mails(self, outcome: str) -> Mapping[tuple[str, str], int]:
         mails: dict[tuple[str, str], int] = {}
-        copied = self.right in COPIES and outcome in {"completed", "partially_completed"}
+        copied = self.is_copied(outcome)
         if self.is_retried:
             mails["dpo_review", "dpo"] = 1 if self.twist is Twist.FAILS else 2
         if self.twist is Twist.BOUNCES:

@@ -30,6 +30,7 @@ KILLED = "killed"
 STOPPED = "stopped"
 SESSIONS_ENDED = "sessions ended"
 CONNECTIONS_CUT = "connections cut"
+REFUSING = "refusing"
 _LONGEST_PAUSE = 1.0
 """Seconds until a killed process is started again: it fell to us and not over its own feet, so nobody has to wait."""
 

@@ -16,7 +16,7 @@ from random import Random
 from typing import Final
 
 from chaos_faults import Fault, Scenario
-from chaos_stage import Stage
+from chaos_stage import REFUSING, Stage
 from refusing_postgres import until_done
 
 from operations.stack.postgres import unprivileged_user
@@ -79,8 +79,9 @@ async def _fill(stage: Stage, length: float) -> None:
         return
     ballast = folder / "ballast"
     try:
-        await asyncio.to_thread(_write_until_full, ballast)
-        await asyncio.sleep(length)
+        with stage.noted(REFUSING, "postgres"):
+            await asyncio.to_thread(_write_until_full, ballast)
+            await asyncio.sleep(length)
     finally:
         ballast.unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import asyncpg
 from chaos_faults import Fault, Scenario, moments
-from chaos_stage import Stage
+from chaos_stage import REFUSING, Stage
 
 _TABLES: Final = (
     "intake.requests",
@@ -47,7 +47,8 @@ async def _fill(stage: Stage, tables: tuple[str, ...], length: float) -> None:
                 f"create or replace trigger chaos_full before insert or update on {table} "
                 "for each statement execute function public.chaos_full()",
             )
-        await asyncio.sleep(length)
+        with stage.noted(REFUSING, "postgres"):
+            await asyncio.sleep(length)
     finally:
         await _empty(stage)
 
@@ -85,16 +86,18 @@ def _draw_full(random: Random, seconds: float, _replicas: int) -> Iterator[Fault
 async def _hold(stage: Stage, table: str) -> None:
     async with stage.database() as connection, connection.transaction():
         await connection.execute(f"lock table {table} in access exclusive mode")
-        await asyncio.sleep(_LONGER_THAN_A_TIMEOUT)
+        with stage.noted(REFUSING, "postgres"):
+            await asyncio.sleep(_LONGER_THAN_A_TIMEOUT)
 
 
 async def _cancel(stage: Stage, length: float) -> None:
     clock = asyncio.get_running_loop().time
     until = clock() + length
     async with stage.database() as connection:
-        while clock() < until:
-            await connection.fetchval(_CANCEL)
-            await asyncio.sleep(0.02)
+        with stage.noted(REFUSING, "postgres"):
+            while clock() < until:
+                await connection.fetchval(_CANCEL)
+                await asyncio.sleep(0.02)
 
 
 def _draw_slow(random: Random, seconds: float, _replicas: int) -> Iterator[Fault]:

@@ -15,7 +15,7 @@ from chaos_mail_reckoning import reconcile_mails
 from chaos_reckoning import reconcile
 from chaos_scenarios import rotation
 from chaos_script import Script, Twist, outcome_of, script
-from chaos_stage import CONNECTIONS_CUT, KILLED, SESSIONS_ENDED, STOPPED, Happening
+from chaos_stage import CONNECTIONS_CUT, KILLED, REFUSING, SESSIONS_ENDED, STOPPED, Happening
 
 PLAIN = of_kind(Twist.NONE, by_mail=True, right="erasure")
 STRANGER = UUID(int=7)
@@ -135,6 +135,11 @@ def test_a_retry_that_was_refused_is_found() -> None:
     assert findings(replace(given, decisions={})) == ["the retry was never decided"]
 
 
+def test_an_answer_that_is_not_there_is_found() -> None:
+    given = evidence(of_kind(Twist.NONE, right="access"))
+    assert findings(replace(given, answers=frozenset())) == ["its answer does not lie in the store"]
+
+
 def test_a_task_that_nobody_cancelled_is_found() -> None:
     given = evidence(of_kind(Twist.WITHDRAWN))
     assert findings(replace(given, cancelled=frozenset())) == ["support's task was not cancelled"]
@@ -154,6 +159,14 @@ def repeated(came: Came, *happened: Happening) -> Evidence:
     [
         (repeated(Came.CUT), "connection lost after DATA"),
         (repeated(Came.ACCEPTED, Happening(1000.4, 1000.4, KILLED, "notifier-2")), "notifier: killed"),
+        (
+            repeated(
+                Came.ACCEPTED,
+                Happening(995.0, 1010.0, REFUSING, "postgres"),  # nothing could be committed
+                Happening(1012.0, 1012.0, KILLED, "notifier"),
+            ),
+            "notifier: killed",
+        ),
         (repeated(Came.ACCEPTED, Happening(1000.1, 1000.1, CONNECTIONS_CUT, "mail")), "connection lost after DATA"),
         (repeated(Came.ACCEPTED, Happening(1000.1, 1004.0, SESSIONS_ENDED, "postgres")), "postgres: sessions ended"),
         (repeated(Came.ACCEPTED, Happening(999.9, 1310.0, STOPPED, "notifier")), "notifier: stopped"),
@@ -173,6 +186,7 @@ def test_a_repeated_mail_has_its_reason(given: Evidence, excuse: str) -> None:
         repeated(Came.ACCEPTED, Happening(1012.0, 1012.0, KILLED, "notifier")),  # its yes was long committed
         repeated(Came.ACCEPTED, Happening(999.9, 1009.0, STOPPED, "notifier")),  # shorter than a lease
         repeated(Came.ACCEPTED, Happening(994.0, 994.0, KILLED, "notifier")),
+        repeated(Came.ACCEPTED, Happening(999.0, 1010.0, REFUSING, "postgres")),  # and nobody died of it
         repeated(Came.ACCEPTED, Happening(999.0, 999.0, CONNECTIONS_CUT, "mail")),
         repeated(Came.ACCEPTED, Happening(980.0, 981.0, SESSIONS_ENDED, "postgres")),
     ],
