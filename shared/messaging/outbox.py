@@ -2,7 +2,7 @@
 
 A crash between commit and send leaves rows; a crash between send and delete leaves rows that were sent. Either way the
 sweeper sends them (again), and every reader takes an event twice as once. Rows younger than the send timeout belong to
-the process that wrote them, so that two hardly ever send the same row at the same time.
+the process that wrote them, so that two hardly ever send the same row at the same time; that they may is no harm.
 
 A process that stood still between commit and send says an old word after its successor's newer one. Whatever was sent
 late is therefore repaired: the newest is said once more.
@@ -22,6 +22,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
+from habeas.closing import stopped
 from habeas.contracts.cloudevents import CloudEvent, encode
 from habeas.contracts.topics import DEAD_LETTER_LIMIT, DEAD_LETTERS, MESSAGE_LIMIT
 from shared.database import Connection, Pool, load_queries
@@ -31,7 +32,15 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 _log = structlog.get_logger(__name__)
 
 SEND_TIMEOUT = timedelta(seconds=15)
-"""How long a process tries to send what it committed before the sweeper may take over."""
+"""How long a process tries to send what it committed, and how old a row is when the sweeper takes it over.
+
+Longer than Kafka takes to miss a dead broker and to choose another leader, nine seconds and a little by default: such a
+send succeeds late. No longer, since what a killed process leaves waits for it too. What is said again is a row itself,
+sent a send timeout later: by then a producer that was given up when this one passed has long been silent.
+"""
+
+_STARTING = 5.0
+"""Seconds in which a new producer finds Kafka, or the sweeper tries again."""
 
 _OVERTAKEN_AFTER = 1.0
 """Seconds from the end of a transaction to the broker's yes, after which another process may have spoken in between:
@@ -111,9 +120,10 @@ class Outbox:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
             self._sweeper = None
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await producer.stop()
+        async with self._renewing:
+            producer, self._producer = self._producer, None
+            if producer is not None:
+                await stopped(producer)
 
     async def write(self, connection: Connection, records: Sequence[Outgoing]) -> None:
         """Inside the caller's transaction."""
@@ -200,7 +210,7 @@ class Outbox:
             asyncio.create_task(_send_in_order(producer, topic, batch, confirmed)): topic
             for topic, batch in by_topic.items()
         }
-        done, late = await asyncio.wait(tasks, timeout=self._send_timeout.total_seconds() * 0.6)
+        done, late = await asyncio.wait(tasks, timeout=self._send_timeout.total_seconds())
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
@@ -231,18 +241,14 @@ class Outbox:
 
     async def _renew(self, broken: AIOKafkaProducer) -> None:
         async with self._renewing:
-            current = self._producer
-            if current is None or current is not broken:
+            if self._producer is not broken:
                 return
             self._producer = None
+            await stopped(broken)  # before there is a new one: what is old must not be sent after what is newer
             try:
-                async with asyncio.timeout(5):
-                    await current.stop()
-            except (KafkaError, TimeoutError):
-                _log.debug("outbox_producer_abandoned")
-            try:
-                self._producer = await self._new_producer()
-            except KafkaError as error:
+                async with asyncio.timeout(_STARTING):
+                    self._producer = await self._new_producer()
+            except (KafkaError, TimeoutError) as error:
                 _log.warning("outbox_producer_unavailable", error=type(error).__name__)
 
     async def _new_producer(self) -> AIOKafkaProducer:
@@ -257,7 +263,7 @@ class Outbox:
         try:
             await producer.start()
         except BaseException:
-            await producer.stop()
+            await stopped(producer)
             raise
         return producer
 
@@ -267,7 +273,8 @@ class Outbox:
             try:
                 if self._producer is None:
                     async with self._renewing:
-                        self._producer = await self._new_producer()
+                        if self._producer is None:  # nobody made one meanwhile
+                            self._producer = await self._new_producer()
                 while await self.sweep() == _SWEEP_BATCH:
                     pass
             except asyncio.CancelledError:

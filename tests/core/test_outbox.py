@@ -9,10 +9,13 @@ from uuid import UUID, uuid4
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, NotEnoughReplicasError
+from aiokafka.protocol.produce import ProduceRequest
 from stand import Stand
 from structlog.testing import capture_logs
 
+from habeas import closing
 from habeas.contracts import CloudEvent, ContractError, Reason
 from habeas.contracts.topics import DEAD_LETTERS
 from shared.database import Connection, Pool
@@ -345,6 +348,62 @@ async def test_a_send_that_kafka_refuses_stays_for_the_sweeper(
     await aged(pool)
     watch = await watching(topics[1])
     await watch.first(lambda record: Notes.number_of(record.value) == 1)
+
+
+class Silent:
+    """What producers send waits until Kafka speaks."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.speaks, self.asked = asyncio.Event(), asyncio.Event()
+        send = AIOKafkaClient.send
+
+        async def wait(client: AIOKafkaClient, node: Any, request: Any, **named: Any) -> Any:
+            if isinstance(request, ProduceRequest):
+                self.asked.set()
+                await self.speaks.wait()
+            return await send(client, node, request, **named)
+
+        monkeypatch.setattr(AIOKafkaClient, "send", wait)
+        monkeypatch.setattr(closing, "CLOSING", 0.3)
+
+
+async def test_what_was_given_up_is_not_sent_after_what_is_newer(
+    pool: Pool, make_outbox: MakeOutbox, watching: Watching, topics: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = await make_outbox(pool, everything=False, send_timeout=timedelta(seconds=0.3))
+    watch = await watching(topics[1])
+    given_up, request_id = outbox._producer, uuid4()
+    old, new = (outgoing(topics[1], number, request_id) for number in (1, 2))
+    await write(outbox, pool, [old])
+    await pool.execute("UPDATE outbox SET created_at = created_at + interval '1 hour'")  # the sweeper leaves it alone
+    kafka = Silent(monkeypatch)
+    await outbox.publish([old])
+    assert outbox._producer not in {given_up, None}
+    assert given_up is not None
+    assert given_up._sender.sender_task.done()
+    kafka.speaks.set()
+    outbox._send_timeout = timedelta(seconds=10)
+    await write(outbox, pool, [new])
+    await outbox.publish([new])
+    await watch.first(lambda record: Notes.number_of(record.value) == 2)
+    assert said_numbers(watch) == [2]
+    assert [row["id"] for row in await pool.fetch("SELECT id FROM outbox")] == [old.id]
+
+
+async def test_it_stops_while_kafka_is_silent(
+    pool: Pool, make_outbox: MakeOutbox, topics: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = await make_outbox(pool, everything=False, send_timeout=timedelta(seconds=2))
+    records = [outgoing(topics[1], 1)]
+    await write(outbox, pool, records)
+    kafka = Silent(monkeypatch)
+    publishing = asyncio.create_task(outbox.publish(records))
+    async with asyncio.timeout(20):
+        await kafka.asked.wait()
+        await outbox.stop()
+        await publishing
+    assert outbox._producer is None
+    assert await waiting(pool) == 1
 
 
 async def test_a_write_belongs_to_its_transaction(pool: Pool, outbox: PrivateOutbox, topics: tuple[str, str]) -> None:
