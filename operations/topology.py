@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ PARTICIPANT = re.compile(r"[a-z][a-z0-9-]{1,30}")
 
 LONGEST_REGIME = timedelta(days=92)  # three months: one, extended by two (Art. 12(3) GDPR)
 KEPT = LONGEST_REGIME + timedelta(days=30)  # of topics and of group offsets
+_IN_SYNC = "min.insync.replicas"
 TIMEOUT = 30  # seconds for each answer of the cluster
 
 EVERY_ACL = AclBindingFilter(
@@ -55,13 +57,15 @@ class Topic:
     name: str
     compacted: bool = False
     limit: int = names.MESSAGE_LIMIT  # bytes
+    in_sync: int = 1  # copies that must have a record before it counts as written
 
     @property
     def settings(self) -> dict[str, str]:
         kept = (
             {"cleanup.policy": "compact"} if self.compacted else {"cleanup.policy": "delete", "retention.ms": _ms(KEPT)}
         )
-        return {**kept, "max.message.bytes": str(self.limit)}
+        needed = {_IN_SYNC: str(self.in_sync)} if self.in_sync > 1 else {}
+        return {**kept, "max.message.bytes": str(self.limit), **needed}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -144,11 +148,12 @@ def desired(portals: Iterable[str], systems: Iterable[str], partitions: int = 4,
         **{name: [submissions[name]] for name in portals},
         **{name: [results[name], own_dead[name]] for name in systems},
     }
+    topic = partial(Topic, in_sync=2 if replication >= 3 else 1)  # any one broker may be away, and a written record not
     topics = [
-        *(Topic(name) for name in (*submissions.values(), *tasks.values(), *results.values())),
-        *(Topic(name) for name in (commands, decisions, requests, progress, outcomes)),
-        *(Topic(name, compacted=True) for name in status.values()),
-        *(Topic(name, limit=names.DEAD_LETTER_LIMIT) for name in (dead, *own_dead.values())),
+        *(topic(name) for name in (*submissions.values(), *tasks.values(), *results.values())),
+        *(topic(name) for name in (commands, decisions, requests, progress, outcomes)),
+        *(topic(name, compacted=True) for name in status.values()),
+        *(topic(name, limit=names.DEAD_LETTER_LIMIT) for name in (dead, *own_dead.values())),
     ]
     acls = [
         *(Acl(principal, "READ", "TOPIC", name) for principal, may in reads.items() for name in may),
@@ -189,12 +194,17 @@ def _apply_topics(admin: AdminClient, topology: Topology, changes: Changes) -> N
     if not old:
         return
     described = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, name) for name in old])
-    altered, other_partitions = [], []
+    altered, other_partitions, fewer_copies = [], [], []
     for resource, answer in described.items():
         found = answer.result(TIMEOUT)
         topic = old[resource.name]
         entries = []
+        copies = min((len(each.replicas) for each in present[topic.name].partitions.values()), default=0)
+        if copies < topology.replication:
+            fewer_copies.append(topic.name)
         for setting, value in topic.settings.items():
+            if setting == _IN_SYNC and copies <= topic.in_sync:
+                continue  # nothing could be written as soon as one broker is away, or at all
             if found[setting].value != value:
                 entries.append(ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET))
                 changes.settings.append(f"{topic.name}: {setting} {found[setting].value} → {value}")
@@ -206,6 +216,11 @@ def _apply_topics(admin: AdminClient, topology: Topology, changes: Changes) -> N
         changes.notes.append(
             f"other than {topology.partitions} partitions, left alone, since the next messages of a request would go "
             f"elsewhere: {', '.join(sorted(other_partitions))}"
+        )
+    if fewer_copies:
+        changes.notes.append(
+            f"fewer than {topology.replication} copies, left alone with their {_IN_SYNC}; Kafka's own "
+            f"kafka-reassign-partitions adds copies, then apply again: {', '.join(sorted(fewer_copies))}"
         )
     if altered:
         _wait(admin.incremental_alter_configs(altered))

@@ -88,6 +88,16 @@ def test_partitions_and_copies_count_only_if_they_are_named() -> None:
     assert len(difference(WANTED, cluster, replication=3)) == len(WANTED.topics)
 
 
+def test_with_three_copies_two_must_have_a_record() -> None:
+    three = desired(("web",), ("billing",), replication=3)
+    cluster = present(three)
+    assert difference(three, cluster) == []
+    loose = {name: {**settings, "min.insync.replicas": "1"} for name, settings in cluster.topics.items()}
+    found = difference(three, replace(cluster, topics=loose))
+    assert {(each.kind, each.wanted, each.found) for each in found} == {("other", "2", "1")}
+    assert [each.name for each in found] == [f"{topic.name} min.insync.replicas" for topic in three.topics]
+
+
 @pytest.mark.parametrize(
     ("extra", "shown"),
     [

@@ -28,6 +28,12 @@ def test_the_table() -> None:
     assert days == {str(122 * 24 * 3600 * 1000)}
 
 
+@pytest.mark.parametrize(("replication", "in_sync"), [(1, None), (2, None), (3, "2"), (5, "2")])
+def test_a_record_counts_as_written_when_two_of_three_copies_have_it(replication: int, in_sync: str | None) -> None:
+    topology = desired(PORTALS, SYSTEMS, replication=replication)
+    assert {topic.settings.get("min.insync.replicas") for topic in topology.topics} == {in_sync}
+
+
 def test_a_participant_is_told_nothing_of_another() -> None:
     for name in (*PORTALS, *SYSTEMS):
         own = [acl for acl in desired(PORTALS, SYSTEMS).acls if acl.principal == name]
@@ -71,3 +77,12 @@ def test_applying_twice_changes_nothing_and_a_newcomer_is_added(infrastructure: 
     fewer = apply(admin, desired(portals, systems, 2), {})
     assert not fewer
     assert any("newcomer" in note for note in fewer.notes)
+
+
+def test_what_has_one_copy_does_not_wait_for_a_second(infrastructure: Stack) -> None:
+    """Nobody could write to it any more."""
+    portals, systems = participants(infrastructure.registry)
+    admin = admin_client(infrastructure.env("operators"))
+    changes = apply(admin, desired(portals, systems, 2, replication=3), {})
+    assert changes.settings == []
+    assert any(note.startswith("fewer than 3 copies") and "dsr.requests.v1" in note for note in changes.notes)
