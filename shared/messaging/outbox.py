@@ -34,10 +34,10 @@ _log = structlog.get_logger(__name__)
 SEND_TIMEOUT = timedelta(seconds=15)
 """How long a process tries to send what it committed, and how old a row is when the sweeper takes it over.
 
-Longer than Kafka takes to miss a dead broker (`broker.session.timeout.ms`, nine seconds by default) and its clients to find
-the new leader (up to four more, measured): such a send succeeds late. No longer, since what a killed process leaves waits
-for it too. What is said again is a row itself, sent a send timeout later: by then a producer that was given up when this
-one passed is long silent.
+Longer than Kafka takes to miss a dead broker (`broker.session.timeout.ms`, nine seconds by default) and its clients to
+find the new leader (up to four more, measured): such a send succeeds late. No longer, since what a killed process
+leaves waits for it too. What is said again is a row itself, sent a send timeout later: by then a producer that was
+given up when this one passed is long silent.
 """
 
 _STARTING = 5.0
@@ -110,8 +110,6 @@ class Outbox:
         """By topic, until when: `time.monotonic()`."""
         self._renewing = asyncio.Lock()
         self._sweeper: asyncio.Task[None] | None = None
-        self._sent: list[UUID] = []
-        """Of rows whose records the broker has: they go with the next transaction, long before a sweeper looks."""
 
     async def start(self) -> None:
         self._producer = await self._new_producer()
@@ -119,8 +117,6 @@ class Outbox:
 
     async def stop(self) -> None:
         """Idempotent. What was not sent stays in the table for the next process."""
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            await self.tidy()
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
@@ -131,14 +127,10 @@ class Outbox:
                 await stopped(producer)
 
     async def write(self, connection: Connection, records: Sequence[Outgoing]) -> None:
-        """Inside the caller's transaction. Takes with it the rows that were sent before, which saves them one of their own:
-        where the transaction fails, they are sent once more.
-        """
+        """Inside the caller's transaction."""
         if records:
-            sent, self._sent = self._sent, []
             await connection.execute(
                 _SQL["insert"],
-                sent,
                 [record.id for record in records],
                 [record.topic for record in records],
                 [record.key for record in records],
@@ -159,7 +151,7 @@ class Outbox:
             return
         ids = [record.id for record in sent]
         if since is None or time.monotonic() - since < _OVERTAKEN_AFTER:
-            self._sent += ids
+            await self._pool.execute(_SQL["delete"], ids)
             return
         # In one transaction: whoever dies before its end leaves the rows, and the sweeper repairs what it sends.
         async with self._pool.acquire() as connection, connection.transaction():
@@ -167,12 +159,6 @@ class Outbox:
             await self._say_again(connection, sent)
         METRICS.outbox_late.inc(len(sent))
         _log.info("outbox_sent_late", records=len(sent))
-
-    async def tidy(self) -> None:
-        """Takes the rows away that were sent and that no transaction has taken with it since."""
-        sent, self._sent = self._sent, []
-        if sent:
-            await self._pool.execute(_SQL["delete"], sent)
 
     async def sweep(self) -> int:
         """Sends what others left behind. Returns how many rows."""
@@ -290,7 +276,6 @@ class Outbox:
                     async with self._renewing:
                         if self._producer is None:  # nobody made one meanwhile
                             self._producer = await self._new_producer()
-                await self.tidy()
                 while await self.sweep() == _SWEEP_BATCH:
                     pass
             except asyncio.CancelledError:
