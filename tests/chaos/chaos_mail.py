@@ -96,10 +96,12 @@ class MailServer:
             return "550 5.1.1 no such mailbox"
         return None
 
-    def take(self, content: bytes, recipient: str) -> Came:
+    def take(self, content: bytes, recipient: str, *, gone: bool) -> Came:
+        """Notes a whole mail. `gone`: whoever brought it has no connection any more to be told on."""
         headers = BytesHeaderParser().parsebytes(content.partition(b"\r\n\r\n")[0])
         message_id = str(headers["Message-ID"])
-        came = {Mood.DEFERRING: Came.DEFERRED, Mood.CUTTING: Came.CUT}.get(self.mood, Came.ACCEPTED)
+        mood = Mood.CUTTING if gone else self.mood
+        came = {Mood.DEFERRING: Came.DEFERRED, Mood.CUTTING: Came.CUT}.get(mood, Came.ACCEPTED)
         if recipient.startswith("greylisted.") and message_id not in self._greeted:
             self._greeted.add(message_id)
             came = Came.DEFERRED
@@ -128,7 +130,8 @@ class _Handler:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         await self._server.ponder()
         content = envelope.original_content or b""
-        match self._server.take(content, envelope.rcpt_tos[0]):
+        gone = server.transport is None or server.transport.is_closing()
+        match self._server.take(content, envelope.rcpt_tos[0], gone=gone):
             case Came.ACCEPTED:
                 return "250 2.0.0 kept"
             case Came.DEFERRED:

@@ -103,7 +103,8 @@ class Office:
         first = self._reviewed.setdefault(script.request_id, news.version)
         if script.troubled and news.version == first:
             self._order(CommandRetry(**self._members(script, "retry"), system=script.troubled))
-        if script.twist is Twist.HOPELESS and news.version >= first + 2:
+        again = script.request_id in self.foreseen.failed_again  # a status may come twice, or late
+        if again and news.version >= first + 2:
             self._order(CommandRelease(**self._members(script, "release")))
 
     def _members(self, script: Script, verb: str) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Foreseen:
     records: set[UUID] = field(default_factory=set)
     rejected: set[UUID] = field(default_factory=set)
     """Those among them that a portal has to be told of."""
+    failed_again: set[UUID] = field(default_factory=set)
+    """Requests whose hopeless system has failed for the second time."""
 
 
 @dataclass
@@ -109,6 +111,8 @@ class System:
         await asyncio.sleep(answering.delay)
         answer = self._finished(script, task, "answer")
         if _fails(script, self.name, task):
+            if task.attempt > 1:
+                self.foreseen.failed_again.add(task.request_id)
             await self._say(answer)
             return
         match answering.manner:

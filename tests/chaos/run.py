@@ -74,7 +74,7 @@ def _settings(arguments: list[str]) -> tuple[Settings, bool]:
         prog="run.py",
         description="Starts a local stack of its own, puts load on it, breaks it at random, lets it come to rest, and "
         "reconciles every submission against statuses, tasks, results and mails. Exit code 0: all of it holds.",
-        epilog="Scenarios take turns of 40 seconds, in an order of chance.",
+        epilog="Scenarios take turns of at most 40 seconds, in an order of chance.",
     )
     parser.add_argument("--minutes", type=float, default=10.0, help="how long faults last (10)")
     parser.add_argument("--seed", type=int, help="of requests and faults; left out, a new one is drawn and printed")
