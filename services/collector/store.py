@@ -323,8 +323,11 @@ async def record_deliveries(connection: Connection, deliveries: Collection[Notic
 async def lock_cases(connection: Connection, request_ids: Collection[UUID]) -> list[Locked]:
     """The opened ones among them, in id order. Facts are read after the lock, lest two batches miss each other's."""
     ordered = sorted(request_ids)
-    await connection.execute(_SQL["remember"], ordered)
-    return await _with_facts(connection, await connection.fetch(_SQL["lock"], ordered))
+    rows = await connection.fetch(_SQL["lock"], ordered)
+    if len(rows) < len(ordered):  # facts that came before their request lock it too
+        await connection.execute(_SQL["remember"], ordered)
+        rows = await connection.fetch(_SQL["lock"], ordered)
+    return await _with_facts(connection, rows)
 
 
 async def cases(connection: Connection, request_ids: Collection[UUID]) -> list[Locked]:

@@ -68,8 +68,7 @@ class Handlers:
             work.touched.update(received.request_id for received in accepted)
         new = [received for received in batch if received.request_id in fresh or received.request_id in others]
         await self._find_order(new, fresh, people, work)
-        work.touched.update(await store.circles(work.connection, fresh))
-        work.touched.update(await store.waiting_for(work.connection, {received.request_id for received in batch}))
+        work.touched.update(await store.stir(work.connection, {received.request_id for received in batch}, fresh))
 
     async def _find_order(
         self, new: Sequence[Opened], accepted: frozenset[UUID], people: Sequence[PersonKey], work: Work
@@ -118,7 +117,7 @@ class Handlers:
         await store.collect(work.connection, request_ids)
         await store.release(work.connection, let_go)
         work.touched.update(request_id for request_id, _ in let_go)
-        work.touched.update(await store.waiting_for(work.connection, request_ids))
+        work.touched.update(await store.stir(work.connection, request_ids))
 
     async def ordered(self, batch: Sequence[Received[RoundOrdered, None]], work: Work) -> None:
         await store.record_orders(work.connection, [(received.request_id, _order(received.body)) for received in batch])

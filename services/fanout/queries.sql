@@ -58,15 +58,24 @@ DELETE FROM waits
 USING unnest($1::uuid[], $2::uuid[]) AS released (request_id, waits_for)
 WHERE waits.request_id = released.request_id AND waits.waits_for = released.waits_for
 
--- name: circles
-WITH RECURSIVE ahead (start, request_id) AS (
+-- name: stir
+WITH RECURSIVE waiting AS (
+    UPDATE waits SET missing = false WHERE waits_for = ANY($1::uuid[]) RETURNING request_id
+), ahead (start, request_id) AS (
     SELECT request_id, waits_for FROM waits
-    WHERE request_id = ANY($1::uuid[]) AND EXISTS (SELECT FROM waits AS behind WHERE behind.waits_for = waits.request_id)
+    -- OFFSET 0: looked up one by one, by index, however many wait
+    WHERE request_id = ANY($2::uuid[])
+      AND EXISTS (SELECT FROM waits AS behind WHERE behind.waits_for = waits.request_id OFFSET 0)
     UNION
-    SELECT ahead.start, next.waits_for FROM ahead JOIN waits AS next ON next.request_id = ahead.request_id
+    SELECT ahead.start, next.waits_for
+    FROM ahead CROSS JOIN LATERAL (
+        SELECT waits.waits_for FROM waits WHERE waits.request_id = ahead.request_id OFFSET 0
+    ) AS next
     WHERE ahead.request_id <> ahead.start
 )
-SELECT DISTINCT request_id FROM ahead WHERE start IN (SELECT start FROM ahead WHERE request_id = start)
+SELECT request_id FROM waiting
+UNION
+SELECT request_id FROM ahead WHERE start IN (SELECT start FROM ahead WHERE request_id = start)
 
 -- name: wait_for_copies
 INSERT INTO waits (request_id, waits_for, since)
@@ -81,9 +90,6 @@ RETURNING waits_for
 INSERT INTO people (hash, request_id, received_at)
 SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::timestamptz[])
 ON CONFLICT DO NOTHING
-
--- name: waiting
-UPDATE waits SET missing = false WHERE waits_for = ANY($1::uuid[]) RETURNING request_id
 
 -- name: end_waits
 DELETE FROM waits
@@ -103,9 +109,7 @@ WHERE (request_id, waits_for) IN (
 RETURNING request_id
 
 -- name: remember
-INSERT INTO requests (request_id)
-SELECT unnest($1::uuid[]) UNION SELECT waits_for FROM waits WHERE request_id = ANY($1::uuid[])
-ON CONFLICT (request_id) DO NOTHING
+INSERT INTO requests (request_id) SELECT unnest($1::uuid[]) ON CONFLICT (request_id) DO NOTHING
 
 -- name: lock
 WITH concerned AS (

@@ -107,14 +107,10 @@ async def collect(connection: Connection, request_ids: Collection[UUID]) -> None
     await connection.execute(_SQL["forget_people"], list(request_ids))
 
 
-async def waiting_for(connection: Connection, request_ids: Collection[UUID]) -> frozenset[UUID]:
-    """Who waits for these, of which something was heard just now."""
-    return frozenset(row["request_id"] for row in await connection.fetch(_SQL["waiting"], list(request_ids)))
-
-
 async def wait(connection: Connection, pairs: Collection[tuple[UUID, UUID]], since: datetime) -> None:
     """Each first request goes after its second one."""
     ordered = sorted(pairs)
+    await connection.execute(_SQL["remember"], sorted({other for _, other in ordered}))
     await connection.execute(_SQL["wait"], [one for one, _ in ordered], [other for _, other in ordered], since)
 
 
@@ -124,9 +120,11 @@ async def release(connection: Connection, pairs: Collection[tuple[UUID, UUID]]) 
     await connection.execute(_SQL["release"], [one for one, _ in ordered], [other for _, other in ordered])
 
 
-async def circles(connection: Connection, request_ids: Collection[UUID]) -> frozenset[UUID]:
-    """All that wait for each other in a circle with one of these: the one that goes first may be any of them."""
-    return frozenset(row["request_id"] for row in await connection.fetch(_SQL["circles"], list(request_ids)))
+async def stir(connection: Connection, heard_of: Collection[UUID], new: Collection[UUID] = ()) -> frozenset[UUID]:
+    """Whose turn may have come: those who wait for requests `heard_of` just now, and all that wait for each other in a
+    circle with one of the `new` ones, since the one that goes first may be any of them."""
+    rows = await connection.fetch(_SQL["stir"], list(heard_of), list(new))
+    return frozenset(row["request_id"] for row in rows)
 
 
 async def take_turns(connection: Connection, keys: Collection[PersonKey]) -> None:
@@ -211,8 +209,10 @@ async def lock_cases(connection: Connection, request_ids: Collection[UUID]) -> l
     The ones that they wait for are locked with them: so whether these are collected is seen by the one or the other.
     """
     ordered = sorted(request_ids)
-    await connection.execute(_SQL["remember"], ordered)
     rows = await connection.fetch(_SQL["lock"], ordered)
+    if set(ordered) - {row["request_id"] for row in rows}:  # facts that came before their request lock it too
+        await connection.execute(_SQL["remember"], ordered)
+        rows = await connection.fetch(_SQL["lock"], ordered)
     opened = [row for row in rows if row["personal"] is not None and row["request_id"] in request_ids]
     if not opened:
         return []

@@ -256,6 +256,8 @@ def is_transient(error: BaseException) -> bool:
             OSError,
             TimeoutError,
             asyncpg.InterfaceError,
+            asyncpg.InternalClientError,  # the server ended the session while we were speaking
+            asyncpg.PostgresSystemError,
             asyncpg.PostgresConnectionError,
             asyncpg.InsufficientResourcesError,
             asyncpg.OperatorInterventionError,

@@ -11,12 +11,14 @@ late is therefore repaired: the newest is said once more.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
 
+import asyncpg
 import orjson
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -110,6 +112,8 @@ class Outbox:
         """By topic, until when: `time.monotonic()`."""
         self._renewing = asyncio.Lock()
         self._sweeper: asyncio.Task[None] | None = None
+        self._sent: list[UUID] = []
+        """Of rows whose records the broker has: they go with the next transaction, long before a sweeper looks."""
 
     async def start(self) -> None:
         self._producer = await self._new_producer()
@@ -117,6 +121,8 @@ class Outbox:
 
     async def stop(self) -> None:
         """Idempotent. What was not sent stays in the table for the next process."""
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await self.tidy()
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
@@ -127,10 +133,15 @@ class Outbox:
                 await stopped(producer)
 
     async def write(self, connection: Connection, records: Sequence[Outgoing]) -> None:
-        """Inside the caller's transaction."""
+        """Inside the caller's transaction. Rows that were sent before go with it, which spares them one of their own.
+
+        Where the transaction fails, those are sent once more.
+        """
         if records:
+            sent, self._sent = self._sent, []
             await connection.execute(
                 _SQL["insert"],
+                sent,
                 [record.id for record in records],
                 [record.topic for record in records],
                 [record.key for record in records],
@@ -151,7 +162,7 @@ class Outbox:
             return
         ids = [record.id for record in sent]
         if since is None or time.monotonic() - since < _OVERTAKEN_AFTER:
-            await self._pool.execute(_SQL["delete"], ids)
+            self._sent += ids
             return
         # In one transaction: whoever dies before its end leaves the rows, and the sweeper repairs what it sends.
         async with self._pool.acquire() as connection, connection.transaction():
@@ -159,6 +170,12 @@ class Outbox:
             await self._say_again(connection, sent)
         METRICS.outbox_late.inc(len(sent))
         _log.info("outbox_sent_late", records=len(sent))
+
+    async def tidy(self) -> None:
+        """Takes the rows away that were sent and that no transaction has taken with it since."""
+        sent, self._sent = self._sent, []
+        if sent:
+            await self._pool.execute(_SQL["delete"], sent)
 
     async def sweep(self) -> int:
         """Sends what others left behind. Returns how many rows."""
@@ -276,6 +293,7 @@ class Outbox:
                     async with self._renewing:
                         if self._producer is None:  # nobody made one meanwhile
                             self._producer = await self._new_producer()
+                await self.tidy()
                 while await self.sweep() == _SWEEP_BATCH:
                     pass
             except asyncio.CancelledError:

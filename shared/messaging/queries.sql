@@ -1,6 +1,7 @@
 -- name: insert
+WITH sent AS (DELETE FROM outbox WHERE id = ANY($1::uuid[]))
 INSERT INTO outbox (id, topic, key, value, headers)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::bytea[])
+SELECT * FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::bytea[], $6::bytea[])
 ON CONFLICT (id) DO NOTHING  -- a dead letter has the id of its record: buried again while the first still waits
 
 -- name: delete

@@ -39,7 +39,7 @@ async def test_a_batch_takes_effect_once_however_often_it_comes(
     await consumer.handle([last])
     await watch.first(lambda record: Notes.number_of(record.value) == 99)
     assert sorted(said_numbers(watch)) == [*range(50), 99]
-    assert await waiting(pool) == 0
+    assert await waiting(pool, consumer.outbox) == 0
 
 
 async def test_what_is_said_of_a_request_is_said_in_order(
@@ -128,7 +128,7 @@ async def test_a_message_over_the_limit_is_the_records_fault(
     await consumer.handle([notes.record(1), huge, notes.record(2)])
     assert await noted(pool) == [1, 2]
     assert [(letter.reason, letter.bytes) for letter in outbox.dead_letters()] == [(Reason.TOO_LARGE, 1_048_577)]
-    assert await waiting(pool) == 0
+    assert await waiting(pool, consumer.outbox) == 0
 
 
 async def test_one_requests_bad_records_stop_nobody(consumer: Consumer, notes: Notes, outbox: PrivateOutbox) -> None:
@@ -205,7 +205,7 @@ async def test_connections_cut_between_commit_and_delete_lose_nothing(
     assert await noted(pool) == list(range(20))
     await pool.execute("UPDATE outbox SET created_at = created_at - interval '1 minute'")
     await outbox.sweep()
-    assert await waiting(pool) == 0
+    assert await waiting(pool, consumer.outbox) == 0
     await watch.first(lambda _: len(watch.records) >= 20)
     assert set(said_numbers(watch)) == set(range(20))
     assert len({dict(record.headers)["ce_id"] for record in watch.records}) == 20
@@ -224,7 +224,7 @@ async def test_trouble_that_does_not_end_exhausts_patience_and_changes_nothing(
     assert len(notes.batches) > 1
     assert await noted(pool) == []
     assert outbox.sent == []
-    assert await waiting(pool) == 0
+    assert await waiting(pool, consumer.outbox) == 0
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ async def test_a_dead_letter_that_still_waits_is_not_in_the_way_of_the_same_batc
     outbox._send = send  # type: ignore[method-assign]
     await consumer.handle([bad, notes.record(2)])
     assert await noted(pool) == [1, 2]
-    assert await waiting(pool) == 1
+    assert await waiting(pool, consumer.outbox) == 1
 
 
 async def test_a_key_that_stays_unknown_is_waited_for_once(

@@ -204,7 +204,7 @@ async def test_a_process_that_stood_still_says_the_newest_once_more(
     assert said_numbers(watch) == [1, 2]
     # It goes on as before: what is confirmed at once is not repaired.
     await consumer.transact(say)
-    assert await waiting(pool) == 0
+    assert await waiting(pool, zombie) == 0
 
 
 async def test_one_who_dies_while_repairing_leaves_the_repair_to_the_sweeper(
@@ -231,7 +231,7 @@ async def test_a_process_that_was_not_away_repairs_nothing(
     records = [outgoing(topics[1], number) for number in range(3)]
     await write(outbox, pool, records)
     await outbox.publish(records, time.monotonic())
-    assert await waiting(pool) == 0
+    assert await waiting(pool, outbox) == 0
 
 
 async def test_a_topic_that_is_missing_holds_up_no_other(
@@ -249,6 +249,7 @@ async def test_a_topic_that_is_missing_holds_up_no_other(
     await outbox.publish(records)
     await watch.first(lambda _: len(watch.records) == 2)
     assert sorted(said_numbers(watch)) == [2, 4]
+    await outbox.tidy()
     rows = await pool.fetch("SELECT topic FROM outbox")
     assert [row["topic"] for row in rows] == ["dsr.nowhere.v1"] * 2
     # The sweeper meets the same trouble, and what comes behind it still goes out.
@@ -387,6 +388,7 @@ async def test_what_was_given_up_is_not_sent_after_what_is_newer(
     await outbox.publish([new])
     await watch.first(lambda record: Notes.number_of(record.value) == 2)
     assert said_numbers(watch) == [2]
+    await outbox.tidy()
     assert [row["id"] for row in await pool.fetch("SELECT id FROM outbox")] == [old.id]
 
 
@@ -412,7 +414,7 @@ async def test_a_write_belongs_to_its_transaction(pool: Pool, outbox: PrivateOut
         await transaction.start()
         await outbox.write(connection, [outgoing(topics[1], 1)])
         await transaction.rollback()
-    assert await waiting(pool) == 0
+    assert await waiting(pool, outbox) == 0
 
 
 async def test_key_value_and_headers_survive_the_table(
@@ -457,7 +459,7 @@ async def test_the_largest_dead_letter_goes_through(
     record = Outgoing.of(DEAD_LETTERS, made)
     await write(outbox, pool, [record])
     await outbox.publish([record])
-    assert await waiting(pool) == 0
+    assert await waiting(pool, outbox) == 0
 
 
 async def test_stopping_twice_is_stopping_once(pool: Pool, make_outbox: MakeOutbox, topics: tuple[str, str]) -> None:

@@ -65,11 +65,11 @@ async def test_who_waits_is_found_by_whom_they_wait_for_until_that_is_collected(
         await store.wait(connection, [(ONE, TWO), (ONE, TWO)], NOW)
         (case,) = await store.lock_cases(connection, [ONE])
         assert case.waits == (False,)
-        assert await store.waiting_for(connection, [TWO]) == {ONE}
+        assert await store.stir(connection, [TWO]) == {ONE}
         await store.collect(connection, [TWO])
         (case,) = await store.lock_cases(connection, [ONE])
         assert case.waits == ()
-        assert await store.waiting_for(connection, [TWO]) == set()
+        assert await store.stir(connection, [TWO]) == set()
 
 
 async def test_in_a_circle_the_lowest_goes_first(pool: Pool) -> None:
@@ -91,7 +91,7 @@ async def test_one_nobody_hears_of_is_missed_once_until_it_comes(pool: Pool) -> 
         (case,) = await store.lock_cases(connection, [ONE])
         assert case.waits == (True,)
         await store.hear_of(connection, {TWO: False})
-        assert await store.waiting_for(connection, [TWO]) == {ONE}
+        assert await store.stir(connection, [TWO]) == {ONE}
         (case,) = await store.lock_cases(connection, [ONE])
         assert case.waits == (False,)
 
@@ -136,7 +136,7 @@ async def begins(waiting: UUID, first: UUID, both: asyncio.Barrier, connection: 
 async def ends(first: UUID, both: asyncio.Barrier, connection: Connection) -> bool:
     await both.wait()
     await store.collect(connection, [first])
-    cases = await store.lock_cases(connection, await store.waiting_for(connection, [first]))
+    cases = await store.lock_cases(connection, await store.stir(connection, [first]))
     return [case.waits for case in cases] == [()]
 
 
@@ -224,8 +224,7 @@ async def test_hot_statements_use_indexes(pool: Pool) -> None:
             ("lock", (ids,)),
             ("facts", (ids,)),
             ("end_waits", (ids,)),
-            ("waiting", (ids,)),
-            ("remember", (ids,)),
+            ("stir", (ids, ids)),
             ("forget_people", (ids,)),
             ("wait_for_copies", (ids[:50], hashes, [NOW] * 50, NOW)),
             ("miss", (NOW,)),
