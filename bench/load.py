@@ -66,9 +66,7 @@ def _submission(kind: Kind, keyring: Keyring, now: datetime) -> Submission:
                 for identity_type, value in (
                     ("email", address),
                     ("account_id", f"acc-{request_id.hex}"),
-                    ("controller_customer_id", f"cus-{request_id.hex}"),
                     ("payment_customer_id", f"pay-{request_id.hex}"),
-                    ("visitor_id", f"vis-{request_id.hex}"),
                 )
             ),
         ),
