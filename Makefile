@@ -5,7 +5,9 @@ BIN := .venv/bin
 JOBS ?= 2
 STACK ?= local
 
-.PHONY: help install demo test check format contract clean
+MINUTES ?= 10
+
+.PHONY: help install demo test bench chaos check format contract clean
 
 help: ## what there is
 	@$(PYTHON) -c 'import re; [print(f"make {t:10}{d}") for t, d in re.findall(r"^(\w+):.*?## (.*)$$", open("Makefile").read(), re.M)]'
@@ -18,6 +20,12 @@ demo: install ## the main job: a local stack, requests watched live, one service
 
 test: install ## every test, against a local stack of its own (or the one that HABEAS_STACK names; STACK=testcontainers: Docker's)
 	@HABEAS_TEST_STACK=$(STACK) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS)
+
+bench: install ## throughput as a fraction of a bare pipe on the same broker, and latency; ten minutes and more (BENCH=--help)
+	@$(BIN)/python -m bench $(BENCH)
+
+chaos: install ## everything broken at random under load for MINUTES, then every request reconciled (SEED=, CHAOS=--help)
+	@$(BIN)/python tests/chaos/run.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(CHAOS)
 
 check: install ## format, lint, types, import directions, drift of what is generated
 	@$(BIN)/ruff format --check .

@@ -14,8 +14,8 @@ TARGETS: Final = {"workflow": (0.15, 0.25), "with_mail": (0.05, 0.10), "access":
 
 _ELSEWHERE: Final = (
     "For scale, measured elsewhere on a machine of this kind (2 cores): a Celery chord of four tasks that do nothing "
-    "and a callback, on Redis, not durable: 114 requests/s. The privacy engine Fides 2.86: 1.9 access requests/s at 0.85 s "
-    "of CPU each, in 1.24 GiB."
+    "and a callback, on Redis, not durable: 114 requests/s. The privacy engine Fides 2.86: 1.9 access requests/s at "
+    "0.85 s of CPU each, in 1.24 GiB."
 )
 
 

@@ -28,16 +28,6 @@ def load_queries(path: Path) -> Queries:
     return statements
 
 
-class _Connection(asyncpg.Connection):   # generic in the stubs alone
-    """Spared the round trip that resets a session on its way back to the pool: ours leave nothing behind, neither
-    settings nor cursors nor listeners. A session's lock is held on a connection that is never given back."""
-
-    __slots__ = ()
-
-    def get_reset_query(self) -> str:
-        return ""
-
-
 async def create_pool(dsn: str, *, schema: str, size: int = 4) -> Pool:
     """A pool whose connections see `schema` alone and give up on a statement after 30 s."""
     return await asyncpg.create_pool(
@@ -45,6 +35,12 @@ async def create_pool(dsn: str, *, schema: str, size: int = 4) -> Pool:
         min_size=1,
         max_size=size,
         command_timeout=35,
-        connection_class=_Connection,
-        server_settings={"application_name": f"habeas-{schema}", "search_path": schema, "statement_timeout": "30s"},
+        server_settings={
+            "application_name": f"habeas-{schema}",
+            "search_path": schema,
+            "statement_timeout": "30s",
+            # A process that was stopped inside a transaction must not hold its locks for ever; a worker may wait for
+            # Kafka or the object store inside one for fifteen seconds.
+            "idle_in_transaction_session_timeout": "90s",
+        },
     )

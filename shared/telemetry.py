@@ -34,7 +34,9 @@ class Metrics:
         "habeas_outbox_stale_rows", "Events that should have been sent by now: Kafka refuses them", registry=REGISTRY
     )
     outbox_late = Counter(
-        "habeas_outbox_late_total", "Events confirmed late: the newest status was said again", registry=REGISTRY
+        "habeas_outbox_late_total",
+        "Statuses that a newer one overtook on their way: that one was said again",
+        registry=REGISTRY,
     )
     outbox_failures = Counter("habeas_outbox_failures_total", "Sends that Kafka did not confirm", registry=REGISTRY)
     paused = Gauge(

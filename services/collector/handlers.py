@@ -53,6 +53,8 @@ _TOO_MANY_FOUND: Final = "too_many_identities"
 
 _FOUND_LIMIT: Final = 50
 
+_STATUS: Final = ("ce_type", StatusChanged.TYPE.encode())
+
 Finished = Received[TaskFinished, ResultPersonal]
 OfTask = Received[TaskFinished | TaskProgressed, Any]
 
@@ -261,20 +263,16 @@ class Handlers:
         await store.settle_orphans(work.connection, [orphan.key for orphan in kept], [orphan.key for orphan in dropped])
 
     async def repair(self, connection: Connection, sent: Sequence[Outgoing]) -> Sequence[Outgoing]:
-        """Statuses that were sent late may have been overtaken: the newest is said once more, to stand last."""
-        late = {
-            record.key: (int(orjson.loads(record.value)["version"]), record.topic)
-            for record in sent
-            if record.value is not None and dict(record.headers).get("ce_type") == StatusChanged.TYPE.encode()
-        }
-        if not late:
+        """Statuses that were overtaken on their way: the newest is said once more, to stand last."""
+        versions, topics = {}, {}
+        for record in sent:
+            if record.value is not None and _STATUS in record.headers:
+                versions[record.key] = int(orjson.loads(record.value)["version"])
+                topics[record.key] = record.topic
+        if not versions:
             return ()
-        return [
-            Outgoing.of(topic, self._status_event(newest))
-            for newest in await store.statuses(connection, late)
-            for version, topic in (late[newest.request_id],)
-            if newest.version > version
-        ]
+        newer = await store.newer_statuses(connection, versions)
+        return [Outgoing.of(topics[newest.request_id], self._status_event(newest)) for newest in newer]
 
     def _status_event(self, newest: StatusChanged) -> CloudEvent:
         return write(newest, subject=newest.request_id, source="habeas/collector", now=self._clock())

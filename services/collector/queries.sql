@@ -167,5 +167,7 @@ INSERT INTO answers (request_id, object, expires_at)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[])
 ON CONFLICT (request_id) DO NOTHING
 
--- name: statuses
-SELECT request_id, version, status FROM cases WHERE request_id = ANY($1::uuid[]) AND status IS NOT NULL
+-- name: newer_statuses
+SELECT status
+FROM cases JOIN unnest($1::uuid[], $2::integer[]) AS sent (request_id, version) USING (request_id)
+WHERE cases.version > sent.version

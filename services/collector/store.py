@@ -431,9 +431,9 @@ async def record_answers(
     await connection.execute(_SQL["finish_assemblies"], list(finished))
 
 
-async def statuses(connection: Connection, request_ids: Collection[UUID]) -> list[StatusChanged]:
-    """The newest status of each."""
-    rows = await connection.fetch(_SQL["statuses"], list(request_ids))
+async def newer_statuses(connection: Connection, versions: Mapping[UUID, int]) -> list[StatusChanged]:
+    """The newest status of each of these requests that has one above the version given."""
+    rows = await connection.fetch(_SQL["newer_statuses"], list(versions), list(versions.values()))
     return [StatusChanged.model_validate_json(row["status"]) for row in rows]
 
 

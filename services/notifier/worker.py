@@ -178,7 +178,11 @@ class Worker:
         if self._connection is None or not self._is_present():
             await self._leave()
             connection = await self._connections.enter_async_context(self._pool.acquire())
-            await store.be_present(connection, self._desk.holder)
+            try:
+                await store.be_present(connection, self._desk.holder)
+            except BaseException:
+                await connection.close()  # it may have the lock already
+                raise
             self._connection, self._desk.is_staffed, self._desk.more = connection, not self._stopping, True
         return self._connection
 
@@ -191,8 +195,10 @@ class Worker:
             return False
 
     async def _leave(self) -> None:
-        self._connection, self._desk.is_staffed = None, False
+        connection, self._connection, self._desk.is_staffed = self._connection, None, False
         with suppress(*_TROUBLE):
+            if connection is not None:
+                await connection.close()  # its lock with it, which would outlive its return to the pool
             await self._connections.aclose()
 
     async def _converse(self) -> None:

@@ -121,14 +121,13 @@ class Consumer:
             await self.settle(work)
             if work.refused:
                 await self.on_refused(work)
-            deciding = time.monotonic()
             await self.outbox.write(connection, work.outgoing)
         for told in work.after_commit:
             told()
         for record, error in work.refused:
             METRICS.dead_letters.labels(error.reason).inc()
             _log.warning("record_refused", topic=record.topic, offset=record.offset, reason=error.reason)
-        await self.outbox.publish(work.outgoing, deciding)
+        await self.outbox.publish(work.outgoing)
 
     async def _take(self, records: Sequence[Record]) -> None:
         try:

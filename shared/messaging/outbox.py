@@ -45,10 +45,6 @@ given up when this one passed is long silent.
 _STARTING = 5.0
 """Seconds in which a new producer finds Kafka, or the sweeper tries again."""
 
-_OVERTAKEN_AFTER = 1.0
-"""Seconds from the end of a transaction to the broker's yes, after which another process may have spoken in between:
-one takes over partitions after six seconds, its timers may strike sooner. Usually it is milliseconds."""
-
 _REFUSED_FOR = 30.0
 """Seconds for which a topic that is missing or denied is not tried again: what is meant for it waits in the table."""
 
@@ -149,27 +145,24 @@ class Outbox:
                 [_pack(record.headers) for record in records],
             )
 
-    async def publish(self, records: Sequence[Outgoing], since: float | None = None) -> None:
+    async def publish(self, records: Sequence[Outgoing]) -> None:
         """Right after the commit. Never raises on Kafka's account: what fails stays for the sweeper.
 
-        `since` is a time (`time.monotonic()`) before the commit, while the transaction still held its locks. Without
-        it, nothing is repaired: for records that no newer one replaces.
+        Another process may have committed and sent something newer in the meantime, be it milliseconds: what was sent
+        is looked at once more, and where it is not the newest, that is said again. Whoever dies before leaves the rows,
+        and the sweeper repairs what it sends.
         """
-        if not records:
-            return
-        sent = await self._send(records)
+        sent = await self._send(records) if records else []
         if not sent:
             return
-        ids = [record.id for record in sent]
-        if since is None or time.monotonic() - since < _OVERTAKEN_AFTER:
-            self._sent += ids
-            return
-        # In one transaction: whoever dies before its end leaves the rows, and the sweeper repairs what it sends.
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(_SQL["delete"], ids)
-            await self._say_again(connection, sent)
-        METRICS.outbox_late.inc(len(sent))
-        _log.info("outbox_sent_late", records=len(sent))
+        again: Sequence[Outgoing] = ()
+        if self._repair is not nothing_to_repair:
+            async with self._pool.acquire() as connection, connection.transaction():
+                again = await self._say_again(connection, sent)
+        self._sent += [record.id for record in sent]
+        if again:
+            METRICS.outbox_late.inc(len(again))
+            await self.publish(again)
 
     async def tidy(self) -> None:
         """Takes the rows away that were sent and that no transaction has taken with it since."""
@@ -205,8 +198,10 @@ class Outbox:
                 del held[topic]
         return [*self._refused, *self._failing]
 
-    async def _say_again(self, connection: Connection, sent: Sequence[Outgoing]) -> None:
-        await self.write(connection, await self._repair(connection, sent))
+    async def _say_again(self, connection: Connection, sent: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        again = await self._repair(connection, sent)
+        await self.write(connection, again)
+        return again
 
     async def _send(self, records: Sequence[Outgoing]) -> list[Outgoing]:
         """Those that the broker has confirmed.

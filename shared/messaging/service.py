@@ -9,7 +9,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -19,6 +19,7 @@ import asyncpg
 import structlog
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy, FastStream
 from faststream.kafka import KafkaBroker
@@ -137,6 +138,8 @@ class Service:
             fetch_max_wait_ms=250,
             session_timeout_ms=_SESSION_MS,
             heartbeat_interval_ms=_SESSION_MS // 3,
+            # A request has the same partition on every topic: so one replica has all that is said about it.
+            partition_assignment_strategy=(RangePartitionAssignor,),
             listener=self._standing,
             parser=self._parse,
             decoder=_raw,
@@ -169,13 +172,23 @@ class Service:
             raise ExhaustedError(self._exhausted) from None  # FastStream logs its text: never that of a driver's error
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> tuple[Any, ...]:
+        """A batch with a fair share of each partition.
+
+        The answers to one request lie on as many topics as there are systems: taken together, it is decided about once.
+        """
         most = self._settings.batch_records
-        records = [*chain.from_iterable((await consumer.getmany(timeout_ms=_POLL_MS, max_records=most)).values())]
+        share = max(1, most // max(1, len(consumer.assignment())))
+        records = _all_of(await consumer.getmany(timeout_ms=_POLL_MS, max_records=share))
         early = self._begun + _LINGER - time.monotonic()
-        if records and len(records) < most and early > 0:
+        if records and early > 0:
             await asyncio.sleep(early)
-            more = await consumer.getmany(timeout_ms=0, max_records=most - len(records))
-            records.extend(chain.from_iterable(more.values()))
+        more = bool(records)
+        while more and len(records) < most:
+            before = len(records)
+            for partition in consumer.assignment() - consumer.paused():
+                if len(records) < most:
+                    records += await _rest(consumer, partition, min(share, most - len(records)))
+            more = len(records) > before
         self._begun = time.monotonic()
         return tuple(records)
 
@@ -276,6 +289,19 @@ class Service:
                     METRICS.lag.labels(topic).set(records)
             except KafkaError as error:
                 _log.debug("lag_unknown", error=type(error).__name__)
+
+
+def _all_of(found: Mapping[TopicPartition, Sequence[Any]]) -> list[Any]:
+    return [*chain.from_iterable(found.values())]
+
+
+async def _rest(consumer: AIOKafkaConsumer, partition: TopicPartition, limit: int) -> list[Any]:
+    """What has come of a partition. Trouble is for the next poll: raised here, it would lose what was taken before."""
+    try:
+        return _all_of(await consumer.getmany(partition, timeout_ms=0, max_records=limit))
+    except KafkaError as error:
+        _log.warning("partition_not_read", topic=partition.topic, error=type(error).__name__)
+        return []
 
 
 async def _raw(message: KafkaAckableMessage) -> Any:

@@ -186,7 +186,7 @@ async def test_what_was_saved_is_what_is_locked(pool: Pool) -> None:
         await store.open_cases(connection, [opened(request_id=ONE), opened(request_id=TWO)])
         await store.save(connection, [made, saved(TWO)])
         one, two = await store.lock_cases(connection, [TWO, ONE])
-        assert [each.version for each in await store.statuses(connection, [ONE, TWO, uuid4()])] == [4, 1]
+        assert [each.version for each in await store.newer_statuses(connection, {ONE: 3, TWO: 1, uuid4(): 0})] == [4]
     assert (one.status, one.reported, one.noticed, one.said) == (made.status, made.reported, made.noticed, made.said)
     assert (two.reported, two.noticed, two.said) == (frozenset(), frozenset(), frozenset())
 
@@ -402,7 +402,7 @@ async def test_hot_statements_use_indexes(pool: Pool) -> None:
     systems = ["billing"] * len(ids)
     expected = {
         "lock": ((ids,), {"cases_pkey"}),
-        "statuses": ((ids,), {"cases_pkey"}),
+        "newer_statuses": ((ids, [0] * len(ids)), {"cases_pkey"}),
         "plans": ((ids,), {"plans_pkey"}),
         "known_results": ((ids,), {"results_pkey"}),
         "records": ((ids[:20],), {"results_request"}),

@@ -139,8 +139,8 @@ class PrivateOutbox(Outbox):
     async def write(self, connection: Connection, records: Sequence[Outgoing]) -> None:
         await super().write(connection, [replace(record, topic=self._rename(record.topic)) for record in records])
 
-    async def publish(self, records: Sequence[Outgoing], since: float | None = None) -> None:
-        await super().publish([replace(record, topic=self._rename(record.topic)) for record in records], since)
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        await super().publish([replace(record, topic=self._rename(record.topic)) for record in records])
         self.sent.extend(records)
 
     def take(self) -> list[Outgoing]:
