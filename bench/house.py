@@ -6,7 +6,7 @@ The services run only while the workflow is measured, so that the yardstick has 
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,10 +65,23 @@ class House:
         """Resident megabytes of each service."""
         return {name: self.process(name).memory_info().rss / 1e6 for name in SERVICES}
 
+    async def written(self) -> dict[str, int]:
+        """What was written so far: rows and bytes of write-ahead log by PostgreSQL, bytes of Kafka's logs."""
+        database = await self.database()
+        try:
+            row = await database.fetchrow(
+                """SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint AS wal_bytes,
+                          (SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint FROM pg_stat_user_tables) AS rows"""
+            )
+        finally:
+            await database.close()
+        logs = (self.stack.root / "kafka").rglob("dsr.*/*.log")
+        kafka = sum(log.stat().st_size for log in logs)
+        return {"rows": int(row["rows"]), "wal_bytes": int(row["wal_bytes"]), "kafka_bytes": kafka} if row else {}
+
     @asynccontextmanager
-    async def open(self, replicas: Mapping[str, int] | None = None) -> AsyncIterator[None]:
-        """The services, the systems and the mail server run in the block; `replicas` further ones of each service."""
-        del replicas
+    async def open(self) -> AsyncIterator[None]:
+        """The services, the systems and the mail server run in the block."""
         async with AsyncExitStack() as leaving:
             for name in (SINK, SYSTEMS, *SERVICES):
                 process = self.processes[name]

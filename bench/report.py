@@ -44,7 +44,7 @@ def _show_ratio(console: Console, found: Mapping[str, Any]) -> list[str]:
         table.add_row(kind, f"{rate:,.0f}", f"{ratio:.3f}", f"{target:.2f}", f"{goal:.2f}")
     console.print(table)
 
-    costs = Table(title="Microseconds of CPU a request, by process")
+    costs = Table(title="What a request costs: microseconds of CPU by process, what is written, memory at the end")
     kinds = list(found["workflow"])
     for column in ("", *kinds):
         costs.add_column(column, justify="right" if column else "left")
@@ -52,6 +52,12 @@ def _show_ratio(console: Console, found: Mapping[str, Any]) -> list[str]:
     for name in names:
         costs.add_row(name, *(f"{_median(found, kind, name):,.0f}" for kind in kinds))
     costs.add_row("in all", *(f"{sum(_median(found, kind, name) for name in names):,.0f}" for kind in kinds))
+    costs.add_section()
+    for name, unit in (("rows", "rows"), ("wal_bytes", "bytes of WAL"), ("kafka_bytes", "bytes in Kafka")):
+        costs.add_row(unit, *(f"{_written(found, kind, name):,.0f}" for kind in kinds))
+    costs.add_section()
+    for name in found["workflow"][kinds[0]][0]["memory_mb"]:
+        costs.add_row(f"MB of {name}", *(f"{_memory(found, kind, name):,.0f}" for kind in kinds))
     console.print(costs)
     console.print(_ELSEWHERE)
     return [kind for kind, ratio in found["ratio"].items() if ratio < TARGETS[kind][0]]
@@ -59,6 +65,14 @@ def _show_ratio(console: Console, found: Mapping[str, Any]) -> list[str]:
 
 def _median(found: Mapping[str, Any], kind: str, name: str) -> float:
     return float(median(run["cpu_us"][name] for run in found["workflow"][kind]))
+
+
+def _written(found: Mapping[str, Any], kind: str, name: str) -> float:
+    return float(median(run["written"][name] for run in found["workflow"][kind]))
+
+
+def _memory(found: Mapping[str, Any], kind: str, name: str) -> float:
+    return float(max(run["memory_mb"][name] for run in found["workflow"][kind]))
 
 
 def _show_latency(console: Console, found: Mapping[str, Any]) -> list[str]:

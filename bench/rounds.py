@@ -44,6 +44,8 @@ class Run:
     cpu_us: dict[str, float]
     """Microseconds of CPU a request, by process."""
     memory_mb: dict[str, float]
+    written: dict[str, float]
+    """Rows, bytes of write-ahead log and bytes in Kafka a request."""
 
     @property
     def rate(self) -> float:
@@ -123,7 +125,7 @@ async def run_once(house: House, kind: Kind, requests: int, rate: float | None =
     """`requests` at once, or `rate` a second, from the first submission to the last `closed`."""
     batch = submissions_of(kind, requests, house.keyring("web"))
     async with Portal(house.client()) as portal:
-        before, started = house.cpu_seconds(), time.perf_counter()
+        written, before, started = await house.written(), house.cpu_seconds(), time.perf_counter()
         await portal.send(batch, rate)
         await portal.all_closed()
         seconds = time.perf_counter() - started
@@ -131,4 +133,5 @@ async def run_once(house: House, kind: Kind, requests: int, rate: float | None =
         if portal.outcomes != {"completed": requests} or portal.repeated:
             raise WrongOutcomeError(f"{portal.outcomes} of {requests} requests, {portal.repeated} closed twice")
     cpu = {name: (after[name] - before[name]) / requests * 1e6 for name in after}
-    return Run(requests, seconds, cpu, house.memory())
+    now = await house.written()
+    return Run(requests, seconds, cpu, house.memory(), {name: (now[name] - written[name]) / requests for name in now})
