@@ -49,6 +49,10 @@ _FASTSTREAM = logging.getLogger("habeas.faststream")
 _POLL_MS = 1_000
 """How long a poll waits for the first record; it returns with whatever there is then."""
 
+_FETCH_WAIT_MS = 50
+"""How long the broker may hold back an answer without records. What comes on a partition that is not asked for in it
+waits as long; asking more often costs an idle service more."""
+
 _LINGER = 0.025
 """Seconds from one batch to the next, at least: each costs some fifteen round trips however small it is. A record that
 comes after a quiet moment does not wait."""
@@ -135,7 +139,7 @@ class Service:
             no_reply=True,
             max_partition_fetch_bytes=2 * MESSAGE_LIMIT,
             fetch_max_bytes=8 * DEAD_LETTER_LIMIT,
-            fetch_max_wait_ms=250,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
             session_timeout_ms=_SESSION_MS,
             heartbeat_interval_ms=_SESSION_MS // 3,
             # A request has the same partition on every topic: so one replica has all that is said about it.
