@@ -16,6 +16,8 @@ import asyncpg
 import psutil  # type: ignore[import-untyped]
 
 from habeas.contracts import KeyFile, Keyring
+from operations.connection import client_options
+from operations.migrate import REPOSITORY
 from operations.programs import SERVICES
 from operations.stack import Stack
 from operations.stack.environment import plain_environment
@@ -23,7 +25,6 @@ from operations.stack.health import answers_ready, speaks_smtp
 from operations.stack.ports import choose
 from operations.stack.supervisor import Kind, Process, Program
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 SINK, SYSTEMS = "sink", "systems"
 MAKERS = (*SERVICES, "kafka", "postgres", SYSTEMS, SINK)
 """Whose CPU time is told."""
@@ -33,18 +34,10 @@ MAKERS = (*SERVICES, "kafka", "postgres", SYSTEMS, SINK)
 class House:
     stack: Stack
     processes: dict[str, Process]
-    sink_port: int
 
     def client(self, name: str = "operators") -> dict[str, Any]:
         """aiokafka's options for a principal; the operators' may do everything in a local stack."""
-        env = self.stack.env(name)
-        return {
-            "bootstrap_servers": env["HABEAS_KAFKA_BOOTSTRAP_SERVERS"],
-            "security_protocol": env["HABEAS_KAFKA_SECURITY_PROTOCOL"],
-            "sasl_mechanism": env["HABEAS_KAFKA_SASL_MECHANISM"],
-            "sasl_plain_username": env["HABEAS_KAFKA_SASL_USERNAME"],
-            "sasl_plain_password": env["HABEAS_KAFKA_SASL_PASSWORD"],
-        }
+        return client_options(self.stack.env(name))
 
     def keyring(self, name: str) -> Keyring:
         return KeyFile(Path(self.stack.env(name)["HABEAS_KEYS"])).keyring()
@@ -92,9 +85,9 @@ class House:
 
 
 @asynccontextmanager
-async def built(root: Path, *, keep: bool = False) -> AsyncIterator[House]:
+async def built(root: Path) -> AsyncIterator[House]:
     """A house whose stack runs in the block and leaves nothing behind."""
-    async with Stack(root, programs=(), fresh=True, keep=keep) as stack:
+    async with Stack(root, programs=(), fresh=True, keep=False) as stack:
         port = choose(SINK, None, None, frozenset(stack.ports.values()))
         log = stack.root / "log"
         programs = [
@@ -120,7 +113,7 @@ async def built(root: Path, *, keep: bool = False) -> AsyncIterator[House]:
             ),
             *(_service(stack, name, port) for name in SERVICES),
         ]
-        yield House(stack, {each.name: Process(each, lambda _: None) for each in programs}, port)
+        yield House(stack, {each.name: Process(each, lambda _: None) for each in programs})
 
 
 def _service(stack: Stack, name: str, smtp: int) -> Program:

@@ -17,13 +17,14 @@ from uuid import UUID, uuid4
 import orjson
 import uvloop
 from aiokafka import AIOKafkaConsumer
-from dotenv import dotenv_values
 
 from bench.pipe import SYSTEMS, producer
 from habeas.contracts import KeyFile, Keyring, Place
 from habeas.contracts.result import TaskFinished
 from habeas.contracts.task import TaskAssigned
 from habeas.contracts.topics import results, sender, tasks
+from operations.connection import client_options, local_variables
+from operations.topology import OPERATORS
 
 RECORDS = 10
 """Of each system, in the answer to an access request."""
@@ -62,16 +63,8 @@ def answer(keyring: Keyring, system: str, body: dict[str, Any]) -> dict[str, Any
 
 async def serve(stack: Path) -> None:
     """Answer until SIGTERM, as the principal `operators`, who may write everywhere."""
-    env = {name: dict(dotenv_values(stack / "env" / name)) for name in (*SYSTEMS, "operators")}
-    keyrings = {name: KeyFile(Path(env[name]["HABEAS_KEYS"] or "")).keyring() for name in SYSTEMS}
-    kafka = {name.removeprefix("HABEAS_KAFKA_"): value for name, value in env["operators"].items()}
-    client = {
-        "bootstrap_servers": kafka["BOOTSTRAP_SERVERS"],
-        "security_protocol": kafka["SECURITY_PROTOCOL"],
-        "sasl_mechanism": kafka["SASL_MECHANISM"],
-        "sasl_plain_username": kafka["SASL_USERNAME"],
-        "sasl_plain_password": kafka["SASL_PASSWORD"],
-    }
+    keyrings = {name: KeyFile(Path(local_variables(name, stack)["HABEAS_KEYS"])).keyring() for name in SYSTEMS}
+    client = client_options(local_variables(OPERATORS, stack))
     consumer = AIOKafkaConsumer(
         *map(tasks, SYSTEMS),
         **client,

@@ -4,8 +4,8 @@ A crash between commit and send leaves rows; a crash between send and delete lea
 sweeper sends them (again), and every reader takes an event twice as once. Rows younger than the send timeout belong to
 the process that wrote them, so that two hardly ever send the same row at the same time; that they may is no harm.
 
-A process that stood still between commit and send says an old word after its successor's newer one. Whatever was sent
-late is therefore repaired: the newest is said once more.
+Between commit and send another process may say something newer, however short the moment is. So what was sent is looked
+at once more, and where it is not the newest word, that is said again.
 """
 
 import asyncio
@@ -38,8 +38,7 @@ SEND_TIMEOUT = timedelta(seconds=15)
 
 Longer than Kafka takes to miss a dead broker (`broker.session.timeout.ms`, nine seconds by default) and its clients to
 find the new leader (up to four more, measured): such a send succeeds late. No longer, since what a killed process
-leaves waits for it too. What is said again is a row itself, sent a send timeout later: by then a producer that was
-given up when this one passed is long silent.
+leaves waits for it too.
 """
 
 _STARTING = 5.0

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from habeas.contracts.cloudevents import CloudEvent, encode
+from operations import connection
 
 _TROUBLE: Final = (KafkaError, OSError, TimeoutError, RuntimeError)
 _PATIENCE: Final = 10.0
@@ -20,16 +21,8 @@ _REST: Final = 0.3
 
 
 def client_options(environment: Mapping[str, str]) -> dict[str, Any]:
-    """aiokafka's options for the principal whose `HABEAS_KAFKA_*` these are."""
-    return {
-        "bootstrap_servers": environment["HABEAS_KAFKA_BOOTSTRAP_SERVERS"],
-        "security_protocol": environment["HABEAS_KAFKA_SECURITY_PROTOCOL"],
-        "sasl_mechanism": environment["HABEAS_KAFKA_SASL_MECHANISM"],
-        "sasl_plain_username": environment["HABEAS_KAFKA_SASL_USERNAME"],
-        "sasl_plain_password": environment["HABEAS_KAFKA_SASL_PASSWORD"],
-        "request_timeout_ms": 10_000,
-        "retry_backoff_ms": 200,
-    }
+    """aiokafka's options for the principal whose `HABEAS_KAFKA_*` these are, impatient with a broker that is away."""
+    return {**connection.client_options(environment), "request_timeout_ms": 10_000, "retry_backoff_ms": 200}
 
 
 @dataclass
