@@ -45,6 +45,16 @@ class Decision(StrEnum):
     TRIAGE = "triage"
 
 
+class Audience(StrEnum):
+    """As whom the requester is written to."""
+
+    PERSON = "person"
+    REPRESENTATIVE = "representative"
+    """Somebody who acts for the person: a parent, a guardian, an agent."""
+    BYSTANDER = "bystander"
+    """Somebody who reported: told that it was dealt with, and nothing of what is or was held."""
+
+
 class OpenedPersonal(PersonalModel):
     """The submission's personal part, cut to identities that a trusted method has proven."""
 
@@ -75,6 +85,9 @@ class RequestOpened(Message):
     after: tuple[UUID, ...] = ()
     """Requests that have to be collected first."""
     notify_by: Open[NotifyBy]
+    audience: Audience
+    reachable: bool
+    """Whether there is an address to write to. Said in clear, as `audience` is: who decides need not open the rest."""
     received_at: Timestamp
     opened_at: Timestamp
     due: Due | None
@@ -236,16 +249,6 @@ class Recipient(StrEnum):
 
     REQUESTER = "requester"
     DPO = "dpo"
-
-
-class Audience(StrEnum):
-    """As whom the requester is written to."""
-
-    PERSON = "person"
-    REPRESENTATIVE = "representative"
-    """Somebody who acts for the person: a parent, a guardian, an agent."""
-    BYSTANDER = "bystander"
-    """Somebody who reported: told that it was dealt with, and nothing of what is or was held."""
 
 
 class StatementItem(Model):

@@ -22,7 +22,7 @@ from habeas.contracts.artifacts import new_artifact_key, seal_artifact
 from habeas.contracts.catalogue import seal_personal
 from habeas.contracts.result import ResultPersonal, TaskFinished
 from habeas.contracts.vocabulary import SystemState
-from services.collector import people, store
+from services.collector import store
 from services.collector.answer import AnswerFacts, AnswerWriter, Contribution
 from services.collector.answer.writer import MEDIA_TYPE
 from services.collector.handlers import opened_personal
@@ -159,7 +159,7 @@ def _facts(locked: Locked, records: list[Records], work: Work) -> AnswerFacts:
         name=opened.subject.name,
         categories=opened.details.categories,
         period=opened.details.period,
-        for_another=people.audience(opened) is Audience.REPRESENTATIVE,
+        for_another=locked.opened.audience is Audience.REPRESENTATIVE,
     )
 
 

@@ -25,16 +25,14 @@ Command = CommandWeigh | CommandLift | CommandRetry | CommandRelease
 
 
 class Commands:
-    """`case_of` gives the case of a locked row, its personal part opened."""
-
-    def __init__(self, case_of: Callable[[Locked, Work], Case]) -> None:
+    def __init__(self, case_of: Callable[[Locked], Case]) -> None:
         self._case_of = case_of
 
     async def ordered(self, batch: Sequence[Received[Command, None]], work: Work) -> None:
         """Each is decided once, under the lock of its case; a command that comes again gets the same decision."""
         decided = dict(await store.decided(work.connection, {received.body.command_id for received in batch}))
         cases = {
-            locked.opened.request_id: self._case_of(locked, work)
+            locked.opened.request_id: self._case_of(locked)
             for locked in await store.lock_cases(work.connection, {received.request_id for received in batch})
         }
         for received in batch:

@@ -16,7 +16,7 @@ from habeas.contracts.status import StatusChanged, SubmissionRejected
 from habeas.contracts.submission import Identity
 from habeas.contracts.topics import DEAD_LETTERS, PROGRESS, status
 from habeas.dead_letters import dead_letter
-from services.collector import domain, letters, people, results, store
+from services.collector import domain, letters, results, store
 from services.collector.case import Case, Step
 from services.collector.store import AnswerKey, KnownResult, Locked, NewResult, Orphan, Saved
 from shared.clock import Clock
@@ -180,14 +180,13 @@ class Handlers:
         saved: list[Saved] = []
         assemble: list[UUID] = []
         for locked in await store.lock_cases(work.connection, work.touched):
-            opened = opened_personal(locked, work)
-            case = self._case(locked, opened)
+            case = self.case_of(locked)
             step = domain.advance(case, work.now)
             self._say(locked, step, work)
             newest = step.status or locked.status
             for told in step.notices:
                 reason = newest.reason if newest else None
-                letters.ask_for(told, locked, case, opened, reason, self._registry, work)
+                letters.ask_for(told, locked, case, opened_personal(locked, work), reason, self._registry, work)
             if step.assemble:
                 assemble.append(locked.opened.request_id)
             if newest is not None and (step.status or step.report or step.notices or step.said):
@@ -204,16 +203,9 @@ class Handlers:
             await store.queue_assemblies(work.connection, assemble, work.now)
             work.after_commit.append(self._wake_assembler)
 
-    def case_of(self, locked: Locked, work: Work) -> Case:
+    def case_of(self, locked: Locked) -> Case:
         """The case as the rules see it."""
-        return self._case(locked, opened_personal(locked, work))
-
-    def _case(self, locked: Locked, opened: OpenedPersonal) -> Case:
-        return locked.case(
-            reachable=people.address(opened) is not None,
-            audience=people.audience(opened),
-            marketing=self._marketing,
-        )
+        return locked.case(self._marketing)
 
     def _say(self, locked: Locked, step: Step, work: Work) -> None:
         """To the portal and to fan-out."""

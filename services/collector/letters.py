@@ -7,9 +7,10 @@ from habeas.contracts.catalogue import read_personal
 from habeas.contracts.status import StatusReason
 from habeas.contracts.topics import OUTCOMES
 from habeas.contracts.vocabulary import RequestOutcome
-from services.collector import people, results
+from services.collector import results
 from services.collector.case import Case, Told
 from services.collector.store import Locked
+from shared import people
 from shared.events import (
     SERVICES,
     AnswerObject,

@@ -18,7 +18,6 @@ from habeas.contracts.status import StatusChanged
 from services.collector.case import Case, Order, OrderKind, Result
 from shared.database import Connection, load_queries
 from shared.events import (
-    Audience,
     DeliveryResult,
     NoticeDelivered,
     PlanMade,
@@ -118,7 +117,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """A case with its facts; `case` awaits what only the opened personal part and the registry tell."""
+    """A case with its facts; `case` awaits what only the registry tells."""
 
     opened: RequestOpened
     status: StatusChanged | None
@@ -136,11 +135,11 @@ class Locked:
     orders: tuple[Order, ...]
     said: frozenset[str]
 
-    def case(self, *, reachable: bool, audience: Audience, marketing: Set[tuple[str, str]]) -> Case:
+    def case(self, marketing: Set[tuple[str, str]]) -> Case:
         return Case(
             opened=self.opened,
-            reachable=reachable,
-            audience=audience,
+            reachable=self.opened.reachable,
+            audience=self.opened.audience,
             marketing=marketing,
             withdrawn=self.withdrawn,
             awaited=self.awaited,

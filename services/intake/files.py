@@ -23,6 +23,7 @@ from services.intake.changes import (
     Withdrawn,
 )
 from services.intake.store import Copy, Locked, Saved
+from shared import people
 from shared.events import (
     FoundPersonal,
     IdentitiesAdded,
@@ -111,6 +112,8 @@ def tell_opened(told: Reopened, work: Work, cause: UUID) -> None:
         case_id=body.case_id,
         after=body.after,
         notify_by=body.notify_by,
+        audience=people.audience(opening.personal),
+        reachable=people.address(opening.personal) is not None,
         received_at=body.received_at,
         opened_at=request.opened_at,
         due=opening.due,

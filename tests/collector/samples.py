@@ -9,6 +9,7 @@ from habeas.contracts.status import Due, StatusReason
 from habeas.contracts.submission import Details, Identity, Requester, Subject
 from habeas.contracts.topics import REQUESTS, results
 from habeas.contracts.vocabulary import DeliverTo
+from shared import people
 from shared.events import OpenedPersonal, PlanMade, PlannedSystem, RequestOpened
 from tests.core.workbench import NOW, Keys, Raw, event, raw
 
@@ -39,6 +40,8 @@ def opened(**members: Any) -> RequestOpened:
         "jurisdiction": "DE-BE",
         "case_id": None,
         "notify_by": "habeas",
+        "audience": "person",
+        "reachable": True,
         "received_at": NOW,
         "opened_at": NOW,
         "due": DUE,
@@ -86,7 +89,8 @@ def record(category: str = "account", *, third_parties: bool = False) -> Record:
 
 def opened_record(keys: Keys, request_id: UUID, personal: OpenedPersonal = PERSONAL, **members: Any) -> Raw:
     sealed = keys.seal("services", RequestOpened, request_id, personal)
-    return raw(REQUESTS, event(opened(request_id=request_id, personal=sealed, **members)))
+    seen = {"audience": people.audience(personal), "reachable": people.address(personal) is not None}
+    return raw(REQUESTS, event(opened(request_id=request_id, personal=sealed, **seen, **members)))
 
 
 def finished_record(

@@ -16,9 +16,9 @@ from habeas.contracts.submission import Identity, Requester, Subject
 from habeas.contracts.vocabulary import DeliverTo, Did
 from services.collector.case import Case, Result, Step, Told
 from services.collector.domain import advance
-from services.collector.people import address
 from services.collector.results import left_out, statement
 from shared.events import DeliveryResult, Notice, PlanMade, Recipient
+from shared.people import address
 from tests.collector.samples import EMAIL, PERSONAL, item, opened, plan, record, task
 from tests.core.workbench import NOW
 

@@ -13,9 +13,9 @@ from habeas.contracts.submission import Identity, Requester, Subject
 from habeas.contracts.vocabulary import Action, DeliverTo
 from services.collector.case import COLLECTED, STOPPED, Case, Order, OrderKind, Result, Round, Step, Told
 from services.collector.domain import advance, refusal
-from services.collector.people import address, audience, name
 from services.collector.results import error_code, statement
 from shared.events import Audience, DeliveryResult, Notice, PastTask, PlannedSystem, Recipient
+from shared.people import address, audience, name
 from tests.collector.samples import EMAIL, PERSONAL, SEALED, item, opened, task
 from tests.core.workbench import NOW
 

@@ -1,4 +1,4 @@
-"""Whom a case is about and who is written to. Pure rules."""
+"""Whom a request is about and who is written to. Pure rules."""
 
 from typing import Final
 
