@@ -10,7 +10,9 @@ from uuid import UUID, uuid4
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.partitioner import murmur2
 
+from bench.batches import Ready, send_batches
 from bench.pipe import StalledError, producer
 from habeas.contracts import Keyring, Place
 from habeas.contracts.catalogue import seal_personal, write
@@ -44,8 +46,11 @@ class Submission:
     """One record, ready to be sent."""
 
     request_id: UUID
+    key: bytes
     value: bytes
-    headers: list[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes]]
+    place: int
+    """Modulo the number of partitions: which of them a producer would take."""
 
 
 def submissions_of(kind: Kind, count: int, keyring: Keyring) -> list[Submission]:
@@ -81,8 +86,8 @@ def _submission(kind: Kind, keyring: Keyring, now: datetime) -> Submission:
         notify_by=kind.notify_by,
         personal=seal_personal(keyring, Place(PORTAL, RequestSubmitted.TYPE, request_id), personal),
     )
-    _, value, headers = encode(write(body, subject=request_id, source=PORTAL, now=now))
-    return Submission(request_id, value, headers)
+    key, value, headers = encode(write(body, subject=request_id, source=PORTAL, now=now))
+    return Submission(request_id, key, value, headers, murmur2(key) & 0x7FFFFFFF)
 
 
 @dataclass
@@ -100,7 +105,7 @@ class Portal:
     """Sends and follows. Use it in `async with`."""
 
     client: Mapping[str, Any]
-    courses: dict[UUID, Course] = field(default_factory=dict)
+    courses: dict[str, Course] = field(default_factory=dict)
     closed: int = 0
     repeated: int = 0
     """Requests that were closed once more than once."""
@@ -127,14 +132,29 @@ class Portal:
 
     async def send(self, batch: Sequence[Submission], rate: float | None = None) -> None:
         """All of `batch`: at once, or `rate` a second. Returns when Kafka has them."""
+        topic = submissions(PORTAL)
+        partitions = len(await self._producer.partitions_for(topic))
+        if rate is None:
+            records: dict[tuple[str, int], list[Ready]] = {}
+            now = time.perf_counter()
+            for each in batch:
+                self.courses[str(each.request_id)] = Course(now)
+                records.setdefault((topic, each.place % partitions), []).append(
+                    Ready(each.key, each.value, each.headers)
+                )
+            await send_batches(self._producer, records)
+            return
         sent = []
         began = time.perf_counter()
         for number, each in enumerate(batch):
-            if rate is not None and (early := began + number / rate - time.perf_counter()) > 0.002:
+            if (early := began + number / rate - time.perf_counter()) > 0.002:
                 await asyncio.sleep(early)
-            self.courses[each.request_id] = Course(time.perf_counter())
-            key = str(each.request_id).encode()
-            sent.append(await self._producer.send(submissions(PORTAL), each.value, key=key, headers=each.headers))
+            self.courses[str(each.request_id)] = Course(time.perf_counter())
+            sent.append(
+                await self._producer.send(
+                    topic, each.value, key=each.key, headers=each.headers, partition=each.place % partitions
+                )
+            )
         await asyncio.gather(*sent)
 
     async def all_closed(self) -> None:
@@ -165,7 +185,7 @@ class Portal:
                     self._heard.notify_all()
 
     def _hear(self, said: dict[str, Any] | None, now: float) -> None:
-        course = self.courses.get(UUID(said["request_id"])) if said and "state" in said else None
+        course = self.courses.get(said["request_id"]) if said and "state" in said else None
         if said is None or course is None:
             return
         if course.accepted is None:
