@@ -7,7 +7,6 @@ from uuid import UUID
 
 import orjson
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -21,6 +20,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema, from_jso
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+_ZULU = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?[Zz]"
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -80,15 +80,34 @@ def _read_day(value: object) -> dt.date:
     raise PydanticCustomError("day", "a date YYYY-MM-DD is expected")
 
 
+def _text_schema(pattern: str, read: CoreSchema, *, strict: bool = True) -> CoreSchema:
+    """`read` makes the value of a text that matches."""
+    return core_schema.chain_schema([core_schema.str_schema(pattern=f"^({pattern})$", strict=strict), read])
+
+
+def uuid_text_schema(*, strict: bool = True) -> CoreSchema:
+    """`identifier` as pydantic reads it. Not `strict`, it takes bytes in UTF-8 as well."""
+    return _text_schema(_UUID.pattern, core_schema.uuid_schema(strict=False), strict=strict)
+
+
+def instant_text_schema(*, strict: bool = True) -> CoreSchema:
+    """`instant` as pydantic reads it: what is in UTC, as nearly all is, without a function of ours."""
+    read = core_schema.datetime_schema(tz_constraint="aware", microseconds_precision="truncate", strict=False)
+    return core_schema.union_schema(
+        [
+            _text_schema(_ZULU, read, strict=strict),
+            core_schema.no_info_after_validator_function(_to_utc, _text_schema(_INSTANT.pattern, read, strict=strict)),
+        ],
+        mode="left_to_right",
+    )
+
+
 class _Spelled:
     """A type that is read from one spelling alone, by pydantic's own readers: every message has many of them."""
 
-    def __init__(
-        self, pattern: re.Pattern[str], read: CoreSchema, instance: CoreSchema, error: tuple[str, str]
-    ) -> None:
-        """`read` makes the value of a text that matches; `instance` takes a value that is one already."""
-        spelled = core_schema.str_schema(pattern=f"^({pattern.pattern})$", strict=True)
-        self._text = core_schema.chain_schema([spelled, read])
+    def __init__(self, text: CoreSchema, instance: CoreSchema, error: tuple[str, str]) -> None:
+        """`text` reads the spelling; `instance` takes a value that is one already."""
+        self._text = text
         self._instance = instance
         self._error = error
 
@@ -108,12 +127,12 @@ class _Spelled:
 Timestamp = Annotated[
     dt.datetime,
     _Spelled(
-        _INSTANT,
-        core_schema.datetime_schema(tz_constraint="aware", microseconds_precision="truncate", strict=False),
-        core_schema.datetime_schema(tz_constraint="aware", strict=True),
+        instant_text_schema(),
+        core_schema.no_info_after_validator_function(
+            _to_utc, core_schema.datetime_schema(tz_constraint="aware", strict=True)
+        ),
         ("instant", "an RFC 3339 instant with an offset is expected"),
     ),
-    AfterValidator(_to_utc),
 ]
 """An instant with an offset on the wire (RFC 3339), UTC in memory."""
 
@@ -123,8 +142,7 @@ Day = Annotated[dt.date, BeforeValidator(_read_day)]
 Id = Annotated[
     UUID,
     _Spelled(
-        _UUID,
-        core_schema.uuid_schema(strict=False),
+        uuid_text_schema(),
         core_schema.uuid_schema(strict=True),
         ("uuid", "a UUID of 36 characters is expected"),
     ),

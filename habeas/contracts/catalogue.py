@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from typing import TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import orjson
 from pydantic import ValidationError
@@ -25,6 +25,7 @@ from habeas.contracts.command import (
 )
 from habeas.contracts.dead_letter import DeadLetter
 from habeas.contracts.errors import ContractError, Reason, invalid, not_json
+from habeas.contracts.randomness import random_id
 from habeas.contracts.result import TaskFinished, TaskProgressed
 from habeas.contracts.sealing import Keyring, Place
 from habeas.contracts.status import StatusChanged, SubmissionRejected
@@ -81,7 +82,7 @@ def write(
     subject: UUID,
     source: str,
     now: datetime,
-    new_id: Callable[[], UUID] = uuid4,
+    new_id: Callable[[], UUID] = random_id,
     causation_id: str | None = None,
     correlation_id: str | None = None,
     ce_type: str | None = None,
@@ -130,7 +131,7 @@ def _keyed_by(body: Message, subject: UUID) -> bool:
 
 
 def _parse(model: type[Read], data: bytes, prefix: str = "") -> Read:
-    refusal = not_json(prefix)
+    refusal: ContractError | None = None
     try:
         orjson.loads(data)  # strict where pydantic is not: NaN, Infinity, 1e999; the rest pydantic's own reader finds
         return model.model_validate_json(data)
@@ -139,7 +140,7 @@ def _parse(model: type[Read], data: bytes, prefix: str = "") -> Read:
             refusal = invalid(error, prefix)
     except ValueError:
         pass
-    raise refusal
+    raise refusal or not_json(prefix)
 
 
 def _dump(model: Model, pointer: str) -> bytes:

@@ -2,15 +2,16 @@
 
 import base64
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from uuid import UUID
 
-from pydantic_core import to_json
+from pydantic import ValidationError
+from pydantic_core import SchemaValidator, core_schema, to_json
 
-from habeas.contracts.base import identifier, instant, strict_json
+from habeas.contracts.base import identifier, instant, instant_text_schema, strict_json, uuid_text_schema
 from habeas.contracts.errors import ContractError, Reason, not_json
 from habeas.contracts.topics import MESSAGE_LIMIT
 
@@ -28,7 +29,34 @@ _TYPE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{0,128})?")
 
 
-@dataclass(frozen=True, slots=True)
+def _attribute(schema: core_schema.CoreSchema, *, required: bool = True) -> core_schema.TypedDictField:
+    return core_schema.typed_dict_field(schema, required=required)
+
+
+def _spelled(pattern: str) -> core_schema.CoreSchema:
+    return core_schema.str_schema(pattern=f"^(?:{pattern})$")
+
+
+_ATTRIBUTES = SchemaValidator(
+    core_schema.typed_dict_schema(
+        {
+            "content-type": _attribute(core_schema.literal_schema([JSON.encode()])),
+            "ce_specversion": _attribute(core_schema.literal_schema([b"1.0"])),
+            "ce_id": _attribute(uuid_text_schema(strict=False)),
+            "ce_source": _attribute(_spelled(_PRINTABLE.pattern)),
+            "ce_type": _attribute(_spelled(_TYPE.pattern)),
+            "ce_time": _attribute(instant_text_schema(strict=False)),
+            "ce_subject": _attribute(uuid_text_schema(strict=False)),
+            "ce_correlationid": _attribute(_spelled(_PRINTABLE.pattern), required=False),
+            "ce_causationid": _attribute(_spelled(_PRINTABLE.pattern), required=False),
+            "traceparent": _attribute(_spelled(_TRACEPARENT.pattern), required=False),
+        }
+    )
+)
+"""The headers of a record as nearly every sender writes them; what it refuses is looked at closely."""
+
+
+@dataclass(slots=True)
 class CloudEvent:
     """One event with its body still in bytes. `subject` is the request id and the record's key."""
 
@@ -72,7 +100,7 @@ def encode(event: CloudEvent, limit: int = MESSAGE_LIMIT) -> tuple[bytes, bytes,
 def decode(
     key: bytes | None,
     value: bytes | None,
-    headers: Iterable[tuple[str, bytes | None]],
+    headers: Headers,
     limit: int = MESSAGE_LIMIT,
 ) -> CloudEvent:
     """The event of a Kafka record. Raises `ContractError` with what is wrong, in the order a sender would mend it."""
@@ -80,6 +108,33 @@ def decode(
         raise ContractError(Reason.TOMBSTONE, "", "the record has no value")
     if len(value) > limit:
         raise ContractError(Reason.TOO_LARGE, "", f"over {limit} bytes: send what is large as an artifact")
+    event = _plain(key, value, headers)
+    return event if event is not None else _decode_closely(key, value, headers)
+
+
+def _plain(key: bytes | None, value: bytes, headers: Headers) -> CloudEvent | None:
+    """The event of a record that leaves nothing to say about it, as nearly all do, at a third of the cost."""
+    named = dict(headers)
+    if len(named) != len(headers) or named.get("ce_subject") != key:
+        return None
+    try:
+        read = _ATTRIBUTES.validate_python(named)
+    except ValidationError:
+        return None
+    return CloudEvent(
+        read["ce_id"],
+        read["ce_source"],
+        read["ce_type"],
+        read["ce_time"],
+        read["ce_subject"],
+        value,
+        read.get("ce_correlationid"),
+        read.get("ce_causationid"),
+        read.get("traceparent"),
+    )
+
+
+def _decode_closely(key: bytes | None, value: bytes, headers: Headers) -> CloudEvent:
     attributes = _attributes(headers)
     content_type = attributes.get("content-type")
     if content_type is None:
@@ -162,7 +217,7 @@ def _media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def _attributes(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+def _attributes(headers: Headers) -> dict[str, str]:
     attributes: dict[str, str] = {}
     for name, value in headers:
         if name not in _READ:

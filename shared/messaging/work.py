@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from habeas.contracts import ContractError, Keyring, Message, PersonalModel, Place, Reason
 from habeas.contracts.catalogue import read_personal, seal_personal, write
@@ -42,7 +42,6 @@ class Work:
             subject=subject,
             source=f"habeas/{self.service}",
             now=self.now,
-            new_id=uuid4,
             causation_id=None if causation is None else str(causation),
         )
         self.outgoing.append(Outgoing.of(topic, event))
