@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from habeas.contracts import Reason
@@ -286,9 +286,9 @@ def begin(request_id: UUID, reference: str, portal: str, wish: Wish, early: Sequ
                 refused.append((said, amended))
             else:
                 wish = amended
-    unopened = Request(request_id, reference, portal, State.TRIAGE, None, 1, judge.now)
-    told = _told(unopened, wish, judge.opening(wish, portal))
-    request, withdrawal = told.request, None
+    opening = judge.opening(wish, portal)
+    request = Request(request_id, reference, portal, version=1, opened_at=judge.now, **_standing(wish, opening))
+    told, withdrawal = Reopened(request, wish, opening), None
     for said in early:
         if said.portal == portal and said.amendment is None:
             effect = withdraw(request, said.heard_at)
@@ -300,16 +300,16 @@ def begin(request_id: UUID, reference: str, portal: str, wish: Wish, early: Sequ
 
 
 def _reopened(request: Request, wish: Wish, opening: Opening) -> Reopened:
-    return _told(replace(request, version=request.version + 1), wish, opening)
-
-
-def _told(request: Request, wish: Wish, opening: Opening) -> Reopened:
-    state = State(opening.decision)
-    told = replace(
-        request,
-        state=state,
-        reason=opening.reason.code if opening.reason else None,
-        wish=wish if state is State.TRIAGE else None,
-        identities=len(opening.personal.subject.identities) if state is State.ACCEPTED else 0,
-    )
+    told = replace(request, version=request.version + 1, **_standing(wish, opening))
     return Reopened(told, wish, opening)
+
+
+def _standing(wish: Wish, opening: Opening) -> dict[str, Any]:
+    """The members of a `Request` that follow from its opening."""
+    state = State(opening.decision)
+    return {
+        "state": state,
+        "reason": opening.reason.code if opening.reason else None,
+        "wish": wish if state is State.TRIAGE else None,
+        "identities": len(opening.personal.subject.identities) if state is State.ACCEPTED else 0,
+    }

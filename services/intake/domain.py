@@ -3,10 +3,13 @@
 `services.intake.changes` has what is said about a request afterwards; it is judged by the rules of this file.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
+from functools import cache, lru_cache
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from habeas.contracts.status import Due, StatusReason
 from habeas.contracts.submission import Details, Identity, RequestSubmitted, SubmissionPersonal
@@ -20,6 +23,7 @@ CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How far a portal's clock may run ahead of ours."""
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U to mishear
+_PAIRS: Final = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _REFERENCE_BITS: Final = 40
 
 
@@ -70,9 +74,10 @@ def open_request(
     `vouched`: the privacy team has satisfied itself of every identity, and of who may act for the person.
     """
     identities = personal.subject.identities
-    proven = identities if vouched else tuple(found for found in identities if is_proven(found, portal, now))
+    proven = identities if vouched else tuple([found for found in identities if is_proven(found, portal, now)])
+    subject = personal.subject
     kept = OpenedPersonal(
-        subject=personal.subject.model_copy(update={"identities": proven}),
+        subject=subject if len(proven) == len(identities) else subject.model_copy(update={"identities": proven}),
         requester=personal.requester,
         deliver_to=personal.deliver_to,
         details=personal.details,
@@ -90,17 +95,29 @@ def open_request(
 def due_date(submission: RequestSubmitted, regulation: str | None, registry: Registry) -> Due:
     """By the clock of its right and regulation, else by the strictest one."""
     right = submission.right
-    known = regimes().get(regulation or "")
-    if known is None or not isinstance(right, Right) or not any(right in clock.rights for clock in known.clocks):
+    if regulation is None or not isinstance(right, Right) or right not in _clocked().get(regulation, ()):
         return strictest_due(submission, registry)
     place, zone = registry.controller.place, registry.controller.time_zone
-    return deadline(known.code, right, submission.received_at, place=place, time_zone=zone)
+    return deadline(regulation, right, submission.received_at, place=place, time_zone=zone)
+
+
+@cache
+def _clocked() -> Mapping[str, frozenset[Right]]:
+    """The rights that have a clock, by regime."""
+    return {code: frozenset().union(*(clock.rights for clock in known.clocks)) for code, known in regimes().items()}
 
 
 def strictest_due(submission: RequestSubmitted, registry: Registry) -> Due:
     """By the strictest clock of the regimes the registry names: one that the controller is not under sets no date."""
     place, zone = registry.controller.place, registry.controller.time_zone
-    return strictest_deadline(submission.received_at, regulations=registry.regulations, place=place, time_zone=zone)
+    day = submission.received_at.astimezone(zone).date()
+    return _strictest_of_day(day, tuple(registry.regulations), place, zone)
+
+
+@lru_cache(maxsize=256)  # a day's requests share it
+def _strictest_of_day(received: date, regulations: tuple[str, ...], place: str, time_zone: ZoneInfo) -> Due:
+    noon = datetime.combine(received, time(12), time_zone)
+    return strictest_deadline(noon, regulations=regulations, place=place, time_zone=time_zone)
 
 
 def _decision(
@@ -178,5 +195,5 @@ def reference(number: int) -> str:
     scrambled = (number * 0x9E3779B97F4A7C15 + 0x1F83D9ABFB) & mask
     scrambled ^= scrambled >> (_REFERENCE_BITS // 2)
     scrambled = (scrambled * 0x2545F4914F6CDD1D) & mask
-    digits = "".join(_ALPHABET[(scrambled >> shift) & 31] for shift in range(_REFERENCE_BITS - 5, -1, -5))
-    return f"HB-{digits[:4]}-{digits[4:]}"
+    first, second, third, fourth = (_PAIRS[(scrambled >> shift) & 1023] for shift in (30, 20, 10, 0))
+    return f"HB-{first}{second}-{third}{fourth}"

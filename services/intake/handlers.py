@@ -63,15 +63,18 @@ class Handlers:
             wish = Wish(submission.body, submission.personal)
             beginning = begin(request_id, domain.reference(number), portal, wish, early.get(request_id, ()), judge)
             begun[request_id] = submission, beginning
-            known = Known(portal, _fingerprint(submission, kid, work), kid)
-            requests.append(_row(submission, beginning, known, work))
+            requests.append(_row(submission, beginning, _fingerprint(submission, kid, work), kid, work))
         inserted = await store.insert(work.connection, requests)
         for request_id in inserted:
             _tell(*begun[request_id], work)
         await store.settle_early(
             work.connection, [said.key for request_id in inserted for said in early.get(request_id, ())]
         )
-        return {request.request_id: request.known for request in requests if request.request_id in inserted}
+        return {
+            request.request_id: Known(request.portal, request.fingerprint, request.kid)
+            for request in requests
+            if request.request_id in inserted
+        }
 
     async def tell_portals(self, work: Work) -> None:
         """A refused record whose sender and ce_id can be read is told to its portal, on its status topic."""
@@ -84,18 +87,22 @@ class Handlers:
             tell_refused(refused, portal, readable_subject(record.key, record.headers), ce_id, work)
 
 
-def _row(submission: Submission, begun: Begun, known: Known, work: Work) -> NewRequest:
+def _row(submission: Submission, begun: Begun, fingerprint: bytes, kid: str, work: Work) -> NewRequest:
     request = begun.request
+    copy = copy_of(request, work)
     return NewRequest(
         request_id=request.request_id,
         reference=request.reference,
-        known=known,
+        portal=request.portal,
         decision=request.state,
         reason=request.reason,
+        fingerprint=fingerprint,
+        kid=kid,
         received_at=submission.body.received_at,
         opened_at=request.opened_at,
         withdrawn_at=request.withdrawn_at,
-        copy=copy_of(request, work),
+        submission=copy.submission if copy else None,
+        personal=copy.personal if copy else None,
         identities=request.identities,
     )
 

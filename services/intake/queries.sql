@@ -2,7 +2,7 @@
 SELECT request_id, portal, fingerprint, kid FROM requests WHERE request_id = ANY($1::uuid[])
 
 -- name: reference_numbers
-SELECT nextval('reference_number') FROM generate_series(1, $1)
+SELECT array(SELECT nextval('reference_number') FROM generate_series(1, $1))
 
 -- name: insert
 INSERT INTO requests (request_id, reference, portal, decision, reason, fingerprint, kid, received_at, opened_at,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 from shared.database import Connection, load_queries
@@ -29,17 +30,21 @@ class Copy:
     personal: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class NewRequest:
+class NewRequest(NamedTuple):
+    """A row, in the order of the statement that inserts it."""
+
     request_id: UUID
     reference: str
-    known: Known
+    portal: str
     decision: str
     reason: str | None
+    fingerprint: bytes
+    kid: str
     received_at: datetime
     opened_at: datetime
     withdrawn_at: datetime | None = None
-    copy: Copy | None = None
+    submission: str | None = None
+    personal: str | None = None
     identities: int = 0
 
 
@@ -118,29 +123,16 @@ async def known(connection: Connection, request_ids: Collection[UUID]) -> Mappin
 
 async def reference_numbers(connection: Connection, count: int) -> list[int]:
     """Numbers never handed out before. A transaction that fails leaves a gap."""
-    return [row[0] for row in await connection.fetch(_SQL["reference_numbers"], count)]
+    return list(await connection.fetchval(_SQL["reference_numbers"], count))
 
 
 async def insert(connection: Connection, requests: Sequence[NewRequest]) -> frozenset[UUID]:
     """Those that were new; the others were inserted by somebody else in the meantime."""
-    ordered = sorted(requests, key=lambda request: request.request_id)
-    rows = await connection.fetch(
-        _SQL["insert"],
-        [request.request_id for request in ordered],
-        [request.reference for request in ordered],
-        [request.known.portal for request in ordered],
-        [request.decision for request in ordered],
-        [request.reason for request in ordered],
-        [request.known.fingerprint for request in ordered],
-        [request.known.kid for request in ordered],
-        [request.received_at for request in ordered],
-        [request.opened_at for request in ordered],
-        [request.withdrawn_at for request in ordered],
-        [request.copy.submission if request.copy else None for request in ordered],
-        [request.copy.personal if request.copy else None for request in ordered],
-        [request.identities for request in ordered],
-    )
-    return frozenset(row["request_id"] for row in rows)
+    if not requests:
+        return frozenset()
+    ordered = sorted(requests, key=lambda request: request.request_id.int)
+    rows = await connection.fetch(_SQL["insert"], *zip(*ordered, strict=True))
+    return frozenset([row["request_id"] for row in rows])
 
 
 async def lock(connection: Connection, request_ids: Collection[UUID]) -> list[Locked]:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,18 +20,19 @@ from tests.core.workbench import NOW
 from tests.intake.samples import SEALED
 
 COPY = Copy('{"right": "access"}', SEALED)
+KEPT = {"submission": COPY.submission, "personal": COPY.personal}
 
 
 def new(number: int = 1, **members: Any) -> NewRequest:
-    known = Known("web", bytes(32), "services/1")
-    made = NewRequest(UUID(int=number), reference(number), known, Decision.ACCEPTED, None, NOW, NOW)
-    return replace(made, **members)
+    request_id, kid = UUID(int=number), "services/1"
+    made = NewRequest(request_id, reference(number), "web", Decision.ACCEPTED, None, bytes(32), kid, NOW, NOW)
+    return made._replace(**members)
 
 
 async def test_the_first_insert_counts(pool: Pool) -> None:
     async with pool.acquire() as connection:
         assert await store.insert(connection, [new(1), new(2)]) == {UUID(int=1), UUID(int=2)}
-        other = new(1, reference=reference(9), known=Known("helpdesk", b"x" * 32, "services/2"))
+        other = new(1, reference=reference(9), portal="helpdesk", fingerprint=b"x" * 32, kid="services/2")
         assert await store.insert(connection, [other, new(3)]) == {UUID(int=3)}
         found = await store.known(connection, [UUID(int=1), UUID(int=4)])
     assert found == {UUID(int=1): Known("web", bytes(32), "services/1")}
@@ -92,13 +94,13 @@ async def test_reference_numbers_are_never_handed_out_twice(pool: Pool) -> None:
         {"decision": "perhaps"},
         {"decision": Decision.ACCEPTED, "reason": "identity_not_established"},
         {"decision": Decision.REFUSED, "reason": None},
-        {"known": Known("web", b"short", "services/1")},
-        {"copy": COPY},  # nothing is kept of what is accepted
+        {"fingerprint": b"short"},
+        KEPT,  # nothing is kept of what is accepted
         {"decision": Decision.TRIAGE, "reason": "acts_for_another"},  # and everything of what is not decided
-        {"decision": Decision.TRIAGE, "reason": "acts_for_another", "copy": COPY, "withdrawn_at": NOW},
+        {"decision": Decision.TRIAGE, "reason": "acts_for_another", **KEPT, "withdrawn_at": NOW},
         {"decision": Decision.REFUSED, "reason": "not_controller", "withdrawn_at": NOW},
         {"decision": "withdrawn"},
-        {"decision": "withdrawn", "withdrawn_at": NOW, "copy": COPY},
+        {"decision": "withdrawn", "withdrawn_at": NOW, **KEPT},
         {"decision": "withdrawn", "withdrawn_at": NOW, "reason": "acts_for_another"},
     ],
 )
@@ -129,7 +131,7 @@ async def test_impossible_messages_cannot_be_stored(pool: Pool, wrong: dict[str,
 
 async def test_what_is_locked_is_what_was_saved(pool: Pool) -> None:
     """And a copy that is not given again is gone."""
-    in_triage = new(1, decision=Decision.TRIAGE, reason="acts_for_another", copy=COPY)
+    in_triage = new(1, decision=Decision.TRIAGE, reason="acts_for_another", **KEPT)
     async with pool.acquire() as connection, connection.transaction():
         await store.insert(connection, [in_triage, new(2)])
         first, second = await store.lock(connection, [UUID(int=2), UUID(int=1), UUID(int=3)])
@@ -175,18 +177,38 @@ async def test_a_reference_belongs_to_one_request(pool: Pool) -> None:
             await store.insert(connection, [new(2, reference=reference(1))])
 
 
-async def test_the_look_up_of_known_requests_uses_the_key(pool: Pool) -> None:
+async def test_hot_statements_use_indexes(pool: Pool) -> None:
+    load = """
+        INSERT INTO requests (request_id, reference, portal, decision, fingerprint, kid, received_at, opened_at)
+        SELECT gen_random_uuid(), 'HB-' || substr(translate(upper(md5(n::text)), 'ILOU', '0000'), 1, 4) || '-'
+               || lpad(upper(to_hex(n)), 4, '0'), 'web', 'accepted', decode(repeat('00', 32), 'hex'),
+               'services/1', now(), now()
+        FROM generate_series(1, 50000) AS n;
+        INSERT INTO messages (portal, ce_id, request_id, kind, place, heard_at, early)
+        SELECT 'web', gen_random_uuid(), request_id, 'withdrawal', 1, now() - random() * interval '1 day', false
+        FROM requests;
+        INSERT INTO messages (portal, ce_id, request_id, kind, place, heard_at, early)
+        SELECT 'web', gen_random_uuid(), gen_random_uuid(), 'withdrawal', 1, now() - random() * interval '1 day', true
+        FROM generate_series(1, 1000);
+        INSERT INTO decisions SELECT request_id, request_id, fingerprint, true, NULL, now() FROM requests;
+        ANALYZE;
+    """
+    ids = [uuid4() for _ in range(500)]
+    few = ids[:50]
+    portals = ["web"] * 50
+    saved = (["accepted"] * 50, [None] * 50, [2] * 50, *([[None] * 50] * 3), [0] * 50)
+    expected = {
+        "known": ((ids,), {"requests_pkey"}),
+        "lock": ((ids,), {"requests_pkey"}),
+        "save": ((few, *saved), {"requests_pkey"}),
+        "heard": ((portals, few), {"messages_pkey"}),
+        "early": ((ids,), {"messages_early"}),
+        "settle_early": ((portals, few), {"messages_pkey"}),
+        "forget_early": ((NOW - timedelta(days=3000),), {"messages_early_since"}),
+        "decisions": ((ids,), {"decisions_pkey"}),
+    }
     async with pool.acquire() as connection:
-        await connection.execute(
-            """
-            INSERT INTO requests
-            SELECT gen_random_uuid(), 'HB-' || substr(translate(upper(md5(n::text)), 'ILOU', '0000'), 1, 4) || '-'
-                   || lpad(upper(to_hex(n)), 4, '0'), 'web', 'accepted', NULL, decode(repeat('00', 32), 'hex'),
-                   'services/1', now(), now()
-            FROM generate_series(1, 50000) AS n
-            """
-        )
-        await connection.execute("ANALYZE requests")
-        nodes = await explain(connection, store._SQL["known"], [uuid4() for _ in range(500)])
-    assert scanned(nodes) == set()
-    assert indexes(nodes) == {"requests_pkey"}
+        await connection.execute(load)
+        for name, (arguments, wanted) in expected.items():
+            nodes = await explain(connection, store._SQL[name], *arguments)
+            assert (name, scanned(nodes), indexes(nodes)) == (name, set(), wanted)
