@@ -19,7 +19,7 @@ Body_co = TypeVar("Body_co", bound=Message, covariant=True)
 Personal_co = TypeVar("Personal_co", bound=PersonalModel | None, covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Received(Generic[Body_co, Personal_co]):
     """One decoded record. `participant` is who could have written it: the topic says so, by Kafka's ACLs."""
 

@@ -264,14 +264,14 @@ class FailsFor(PrivateOutbox):
 
     async def _new_producer(self) -> AIOKafkaProducer:
         producer = await super()._new_producer()
-        send = producer.send
+        send = producer.send_batch
 
-        async def fail(topic: str, *arguments: Any, **options: Any) -> Any:
+        async def fail(batch: Any, topic: str, *, partition: int) -> Any:
             if topic == self.topic:
                 raise NotEnoughReplicasError
-            return await send(topic, *arguments, **options)
+            return await send(batch, topic, partition=partition)
 
-        producer.send = fail
+        producer.send_batch = fail
         return producer
 
 
@@ -300,18 +300,18 @@ async def test_a_send_that_kafka_refuses_stays_for_the_sweeper(
     outbox = await make_outbox(pool, everything=False)
     broken = outbox._producer
     assert broken is not None
-    real = broken.send
+    real = broken.send_batch
 
     async def refuse(*_: Any, **__: Any) -> Any:
         raise KafkaConnectionError
 
-    broken.send = refuse
+    broken.send_batch = refuse
     records = [outgoing(topics[1], 1)]
     await write(outbox, pool, records)
     await outbox.publish(records)
     assert await waiting(pool) == 1
     assert outbox._producer is not broken
-    broken.send = real
+    broken.send_batch = real
     await aged(pool)
     watch = await watching(topics[1])
     await watch.first(lambda record: Notes.number_of(record.value) == 1)

@@ -166,7 +166,7 @@ async def new_world(
     pools = {name: await database.pool(name) for name in ("intake", "fanout", "collector")}
     assembler = Assembler(REGISTRY, MemoryStore())
     handlers = CollectorHandlers(REGISTRY, clock, assembler.wake)
-    commands = Commands(handlers.case_of)
+    commands = Commands(handlers.marketing)
     outboxes = {name: await make_outbox(pools[name]) for name in pools}
     consumers = {}
     for name, assemble in (("intake", assemble_intake), ("fanout", assemble_fanout)):
