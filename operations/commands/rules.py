@@ -135,13 +135,13 @@ def show_plan(
     try:
         regime(regulation).check_whole()
         due = deadline(regulation, right, now, place=where.place, time_zone=where.time_zone)
-        plan = Planner(rules).plan(right, regulation, Facts(known=known), received_at=now, due_at=due.at)
+        plan = Planner(rules).plan(right, regulation, Facts(known=known))
     except (LawError, FanoutError) as error:
         raise _usage(error) from error
 
     if as_json:
         asked = {"right": right, "regulation": regulation, "identities": sorted(known)}
-        systems = [_as_json(item, plan, rules) for item in plan.items]
+        systems = [_as_json(item, plan, rules, (now, due.at)) for item in plan.items]
         _print_json(
             {**asked, "policy_version": rules.policy.version, "due": due.model_dump(mode="json"), "systems": systems}
         )
@@ -219,14 +219,15 @@ def _finders(item: Waiting, plan: Plan) -> frozenset[str]:
     )
 
 
-def _as_json(item: PlanItem, plan: Plan, registry: Registry) -> dict[str, Any]:
+def _as_json(item: PlanItem, plan: Plan, registry: Registry, dates: tuple[datetime, datetime]) -> dict[str, Any]:
+    """`dates` are when the request is received and when it is due."""
     assignment = None if isinstance(item, NotFound | NotConcerned) else item.assignment
     return {
         "system": item.system,
         "state": item.state,
         "reason": item.reason,
         "action": assignment.action if assignment else None,
-        "due_at": utc(assignment.due_at) if assignment else None,
+        "due_at": utc(assignment.due_at(*dates)) if assignment else None,
         "scope": [entry.model_dump(mode="json") for entry in assignment.scope] if assignment else [],
         "needs": sorted(assignment.needs) if assignment else [],
         "waits_for": sorted(_finders(item, plan)) if isinstance(item, Waiting) else [],

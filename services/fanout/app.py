@@ -22,12 +22,13 @@ def assemble(context: Context[ServiceSettings]) -> Parts:
     handlers = Handlers(context.registry)
     return Parts(
         routes=(
-            Route((REQUESTS,), RequestOpened, handlers.opened),
+            # What a batch says of a request before the request itself, so that its first plan takes it into account.
             Route((REQUESTS,), IdentitiesAdded, handlers.added),
             Route((PROGRESS,), SystemsFinished, handlers.finished),
-            Route((PROGRESS,), RequestCollected, handlers.collected),
-            Route((PROGRESS,), RequestStopped, handlers.stopped),
             Route((PROGRESS,), RoundOrdered, handlers.ordered),
+            Route((PROGRESS,), RequestStopped, handlers.stopped),
+            Route((REQUESTS,), RequestOpened, handlers.opened),
+            Route((PROGRESS,), RequestCollected, handlers.collected),
         ),
         settle=handlers.settle,
         beside=lambda consumer: every(_MISS_EVERY, consumer, handlers.miss_predecessors),

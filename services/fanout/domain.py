@@ -5,7 +5,7 @@ decided from the plan and the facts, never from a registry that may have changed
 """
 
 from collections.abc import Iterable, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final, assert_never
@@ -26,7 +26,7 @@ from services.fanout.plan import (
     Reason,
     Waiting,
 )
-from services.fanout.scope import LeftOut, Wish, scope_of
+from services.fanout.scope import Wish, scope_of
 from shared.law.regime import Reach, regime
 from shared.registry import Registry, System
 
@@ -62,48 +62,37 @@ ACTIONS: Final[dict[Right, Action]] = {
 
 
 class Planner:
-    """Makes the first plan of a request, for one registry. What a right reaches there is worked out once."""
+    """Makes the first plan of a request, for one registry, and the next ones. What many ask for is worked out once."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._reached = lru_cache(maxsize=1024)(self._reach)
+        self._made = lru_cache(maxsize=1024)(self._make)
+        self._advanced = lru_cache(maxsize=1024)(lambda plan, facts: apply(plan, advance(plan, facts)))
 
     def plan(
         self,
         right: Right,
         regulation: str,
         facts: Facts,
-        *,
-        received_at: datetime,
-        due_at: datetime,
         wish: Wish = Wish(),  # noqa: B008 - frozen
     ) -> Plan:
-        """The plan of a request as it stands by `facts`.
+        """The plan of a request as it stands by `facts`: the same object for the same again.
 
-        `received_at` and `due_at` are the request's. Raises `RightNotPlannedError`, and `LawError` where the regulation
-        is unknown or says nothing about the right.
+        Raises `RightNotPlannedError`, and `LawError` where the regulation is unknown or says nothing about the right.
         """
+        return self._made(right, regulation, facts, wish)
+
+    def advanced(self, plan: Plan, facts: Facts) -> Plan:
+        """What the plan has come to by `facts`; the same object where that changes nothing."""
+        return self._advanced(plan, facts)
+
+    def _make(self, right: Right, regulation: str, facts: Facts, wish: Wish) -> Plan:
         if right not in ACTIONS:
             raise RightNotPlannedError(right)
-        dues = {
-            name: min(due_at, received_at + timedelta(days=system.days))
-            for name, system in self._registry.systems.items()
-        }
-        plan = Plan(
-            tuple(
-                Waiting(share.system, share.assignment(dues[share.system]), share.left_out)
-                if isinstance(share, _Share)
-                else share
-                for share in self._reached(right, regulation, wish)
-            )
-        )
-        return apply(plan, advance(plan, facts))
-
-    def _reach(self, right: Right, regulation: str, wish: Wish) -> "tuple[_Share | NotConcerned, ...]":
         rule = regime(regulation).reach_of(right)
-        return _with_locators(
-            [_first_share(system, right, rule, wish) for system in self._registry.systems.values()], self._registry
-        )
+        shares = [_first_share(system, right, rule, wish) for system in self._registry.systems.values()]
+        plan = Plan(_with_locators(shares, self._registry))
+        return self.advanced(plan, facts)
 
 
 def advance(plan: Plan, facts: Facts) -> tuple[PlanItem, ...]:
@@ -134,9 +123,14 @@ def advance(plan: Plan, facts: Facts) -> tuple[PlanItem, ...]:
     return tuple(changes)
 
 
-def carry_out(plan: Plan, order: Order, *, registry: Registry, now: datetime) -> tuple[PlanItem, ...]:
-    """What a further round changes. Only those that were asked can be asked again; an answer to an earlier task of the
-    same action still counts until the new one is answered."""
+def carry_out(
+    plan: Plan, order: Order, *, registry: Registry, now: datetime, received_at: datetime, due_at: datetime
+) -> tuple[PlanItem, ...]:
+    """What a further round changes; `received_at` and `due_at` are the request's.
+
+    Only those that were asked can be asked again; an answer to an earlier task of the same action still counts until
+    the new one is answered.
+    """
     changes = []
     for item in plan.asked:
         if item.system not in order.systems:
@@ -148,14 +142,16 @@ def carry_out(plan: Plan, order: Order, *, registry: Registry, now: datetime) ->
         if not scope and action is not Action.LOCATE:
             continue
         days = registry.systems[item.system].days if item.system in registry.systems else _DAYS_OF_THE_FORMER
-        due_at = max(item.assignment.due_at, now + timedelta(days=days))
-        assignment = replace(item.assignment, action=action, scope=scope, due_at=due_at)
+        due = max(item.assignment.due_at(received_at, due_at), now + timedelta(days=days))
+        assignment = replace(item.assignment, action=action, scope=scope, due=due)
         changes.append(Asked(item.system, assignment, item.left_out, (*item.given, action)))
     return tuple(changes)
 
 
 def apply(plan: Plan, changes: tuple[PlanItem, ...]) -> Plan:
-    """The plan with the changed items in place of their systems' former ones."""
+    """The plan with the changed items in place of their systems' former ones; the same object where none changed."""
+    if not changes:
+        return plan
     changed = {item.system: item for item in changes}
     return replace(plan, items=tuple(changed.get(item.system, item) for item in plan.items))
 
@@ -207,34 +203,24 @@ def _may_still_find(plan: Plan, facts: Facts) -> frozenset[str]:
         possible = grown
 
 
-@dataclass(frozen=True, slots=True)
-class _Share:
-    """A system's part in every request for the same: all of its assignment but the date."""
-
-    system: str
-    action: Action
-    scope: tuple[ScopeItem, ...]
-    needs: frozenset[str]
-    provides: frozenset[str]
-    left_out: tuple[LeftOut, ...]
-
-    def assignment(self, due_at: datetime) -> Assignment:
-        return Assignment(self.action, self.scope, due_at, self.needs, self.provides)
-
-
-def _first_share(system: System, right: Right, rule: Reach, wish: Wish) -> _Share | NotConcerned:
+def _first_share(system: System, right: Right, rule: Reach, wish: Wish) -> Waiting | NotConcerned:
+    """A system's part in every request for the same, before anything is known about the person."""
     scope, left_out = scope_of(system, right, rule, wish)
     if scope:
-        return _Share(system.name, ACTIONS[right], scope, system.needs, system.provides, left_out)
+        return Waiting(system.name, _assignment(system, ACTIONS[right], scope), left_out)
     if left_out:
         return NotConcerned(system.name, left_out)
     return NotConcerned(system.name, left_out, reason=Reason.NOT_ASKED_FOR)
 
 
-def _with_locators(shares: list[_Share | NotConcerned], registry: Registry) -> tuple[_Share | NotConcerned, ...]:
+def _assignment(system: System, action: Action, scope: tuple[ScopeItem, ...]) -> Assignment:
+    return Assignment(action, scope, timedelta(days=system.days), system.needs, system.provides)
+
+
+def _with_locators(shares: list[Waiting | NotConcerned], registry: Registry) -> tuple[Waiting | NotConcerned, ...]:
     """Systems that the right does not reach are asked to locate the person where another cannot be found without."""
     while True:
-        needed = frozenset[str]().union(*(share.needs for share in shares if isinstance(share, _Share)))
+        needed = frozenset[str]().union(*(share.assignment.needs for share in shares if isinstance(share, Waiting)))
         locators = {
             share.system: registry.systems[share.system]
             for share in shares
@@ -243,7 +229,7 @@ def _with_locators(shares: list[_Share | NotConcerned], registry: Registry) -> t
         if not locators:
             return tuple(shares)
         shares = [
-            _Share(system.name, Action.LOCATE, (), system.needs, system.provides, share.left_out)
+            Waiting(system.name, _assignment(system, Action.LOCATE, ()), share.left_out)
             if (system := locators.get(share.system)) is not None
             else share
             for share in shares

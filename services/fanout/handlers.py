@@ -1,20 +1,19 @@
 """Messages in: opened requests, what finished systems found, who may go on, further rounds, early ends."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from functools import lru_cache
 from typing import Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from habeas.contracts import Message
 from habeas.contracts.submission import Identity
-from habeas.contracts.task import TaskAssigned, TaskCancelled, TaskDetails, TaskPersonal, TaskSubject
-from habeas.contracts.topics import PROGRESS, tasks
-from habeas.contracts.vocabulary import COPIES, STOPPING, Action, Right
+from habeas.contracts.topics import PROGRESS
+from habeas.contracts.vocabulary import COPIES, Action, Right
 from services.fanout import domain, store
 from services.fanout.domain import DESTRUCTIVE
-from services.fanout.plan import Asked, Assignment, Blocked, Facts, Order, Plan, PlanItem, Reason
+from services.fanout.plan import Blocked, Facts, Order, Plan, Reason
+from services.fanout.said import Person, cancel, say_plan
 from services.fanout.scope import Wish
 from services.fanout.store import Addition, Case, Finding, PersonKey, Request, SavedPlan
 from shared.events import (
@@ -23,11 +22,7 @@ from shared.events import (
     Decision,
     FoundPersonal,
     IdentitiesAdded,
-    LeftOutCategory,
     OpenedPersonal,
-    PastTask,
-    PlanMade,
-    PlannedSystem,
     RequestCollected,
     RequestOpened,
     RequestStopped,
@@ -50,8 +45,11 @@ class Handlers:
         self._planner = domain.Planner(registry)
 
     async def opened(self, batch: Sequence[Opened], work: Work) -> None:
-        """Accepted requests get a plan; the others are heard of, since some may have to go after them."""
-        accepted = [received for received in batch if _is_accepted(received.body)]
+        """Accepted requests get a plan; the others are heard of, since some may have to go after them.
+
+        Copies are opened before what would destroy what they copy, which looks for them.
+        """
+        accepted = {received.request_id: received for received in batch if _is_accepted(received.body)}
         others = {
             received.request_id: received.body.decision is Decision.REFUSED
             for received in batch
@@ -62,39 +60,51 @@ class Handlers:
             await store.take_turns(work.connection, people)
         if others:
             await store.hear_of(work.connection, others)
-        fresh: frozenset[UUID] = frozenset()
-        if accepted:
-            fresh = await store.open_requests(work.connection, [_request(received.body) for received in accepted])
-            work.touched.update(received.request_id for received in accepted)
-        new = [received for received in batch if received.request_id in fresh or received.request_id in others]
-        await self._find_order(new, fresh, people, work)
-        work.touched.update(await store.stir(work.connection, {received.request_id for received in batch}, fresh))
-
-    async def _find_order(
-        self, new: Sequence[Opened], accepted: frozenset[UUID], people: Sequence[PersonKey], work: Work
-    ) -> None:
-        """Whom the new ones go after: those they name, and copies of the same person that were asked for before."""
-        pairs = {
-            (received.request_id, other)
-            for received in new
-            if received.request_id in accepted
+        named = {
+            (request_id, other)
+            for request_id, received in accepted.items()
             for other in received.body.after
-            if other != received.request_id
+            if other != request_id
         }
-        if pairs:
-            await store.wait(work.connection, pairs, work.now)
-        awaited = {other for _, other in pairs}
-        copies = {received.request_id for received in new if received.body.right in COPIES}
+        destructive = [each for each in accepted.values() if each.body.right in DESTRUCTIVE]
+        harmless = [each for each in accepted.values() if each.body.right not in DESTRUCTIVE]
+        fresh = await self._open(harmless, named, work)
+        copies = {each.request_id for each in batch if each.body.right in COPIES} & (fresh | others.keys())
         if copies:
             await store.remember_people(work.connection, [key for key in people if key.request_id in copies])
-        destructive = {received.request_id for received in new if received.body.right in DESTRUCTIVE} & accepted
         if destructive:
-            # Said of copies too: what was one in triage may be classified as something else.
-            awaited |= await store.wait_for_copies(
-                work.connection, [key for key in people if key.request_id in destructive], work.now
-            )
-        for other in sorted(awaited):
+            asking = {each.request_id for each in destructive}
+            # Copies in triage too: what was one there may be classified as something else.
+            named |= await store.copies_ahead(work.connection, [key for key in people if key.request_id in asking])
+            fresh |= await self._open(destructive, named, work)
+        pairs = {(request_id, other) for request_id, other in named if request_id in fresh}
+        if pairs:
+            await store.wait(work.connection, pairs, work.now)
+        for other in sorted({other for _, other in pairs}):
             work.send(PROGRESS, CollectionAwaited(request_id=other), subject=other)
+        waiting = {request_id for request_id, _ in pairs}
+        work.touched.update(await store.stir(work.connection, {each.request_id for each in batch}, waiting))
+
+    async def _open(
+        self, accepted: Sequence[Opened], named: Collection[tuple[UUID, UUID]], work: Work
+    ) -> frozenset[UUID]:
+        """Those that are new. One that goes after nobody in `named`, and of which nothing else is known, is planned at
+        once: there is nothing to read back and nobody else to see. The others are settled."""
+        if not accepted:
+            return frozenset()
+        later = work.touched.union(request_id for request_id, _ in named)
+        cases = {each.request_id: _first_case(each) for each in accepted}
+        plans = {
+            request_id: self._first_plan(request, person, _facts_at_first(person))
+            for request_id, (request, person) in cases.items()
+            if request_id not in later
+        }
+        fresh, planned = await store.open_requests(work.connection, [request for request, _ in cases.values()], plans)
+        for request_id in sorted(planned):
+            request, person = cases[request_id]
+            say_plan(plans[request_id], 1, request, person, work, policy=self._registry.policy.version)
+        work.touched.update(fresh - planned)
+        return fresh
 
     async def added(self, batch: Sequence[Received[IdentitiesAdded, FoundPersonal]], work: Work) -> None:
         bodies = [received.body for received in batch]
@@ -142,73 +152,36 @@ class Handlers:
         """The plan where it changed; what follows from it is said."""
         request = case.request
         opened = work.open(RequestOpened, OpenedPersonal, request.personal, subject=request.request_id)
-        identities = _identities(case, opened, work)
-        facts = _facts(case, identities)
-        wish = Wish.of(Right(request.right), opened.details)
-        plan = case.plan or self._planner.plan(
-            Right(request.right),
-            request.regulation,
-            facts,
-            received_at=request.received_at,
-            due_at=request.due_at,
-            wish=wish,
-        )
-        plan = domain.apply(plan, domain.advance(plan, facts))
+        person = Person(_identities(case, opened, work), opened.details)
+        facts = _facts(case, person.identities)
+        if case.plan is None:
+            plan = self._first_plan(request, person, facts)
+        else:
+            plan = self._planner.advanced(case.plan, facts)
         for order in case.orders:
             if order.order_id not in plan.orders and case.ended_with is None:
-                changes = domain.carry_out(plan, order, registry=self._registry, now=work.now)
+                changes = domain.carry_out(
+                    plan,
+                    order,
+                    registry=self._registry,
+                    now=work.now,
+                    received_at=request.received_at,
+                    due_at=request.due_at,
+                )
                 plan = replace(domain.apply(plan, changes), orders=(*plan.orders, order.order_id))
-        if case.ended_with is not None:
+        if case.ended_with is not None and not plan.stopped:
             plan = replace(plan, stopped=True)
         if plan == case.plan:
             return None
-        for item in plan.items:
-            for attempt in range(_given(case.plan, item.system) + 1, len(item.given) + 1):
-                self._ask(item, attempt, request, opened, identities, work)
+        version = case.plan_version + 1
+        say_plan(plan, version, request, person, work, policy=self._registry.policy.version, former=case.plan)
         if case.ended_with is not None and not (case.plan and case.plan.stopped):
-            _cancel(plan, request, case.ended_with, work)
-        saved = SavedPlan(request.request_id, plan, case.plan_version + 1)
-        work.send(PROGRESS, _plan_made(saved), subject=request.request_id)
-        return saved
+            cancel(plan, request, case.ended_with, work)
+        return SavedPlan(request.request_id, plan, version)
 
-    def _ask(
-        self,
-        item: PlanItem,
-        attempt: int,
-        request: Request,
-        opened: OpenedPersonal,
-        identities: Sequence[Identity],
-        work: Work,
-    ) -> None:
-        assignment, action, right = item.assignment, item.given[attempt - 1], Right(request.right)
-        if assignment is None:
-            return
-        identifier = task_id(request.request_id, item.system, attempt)
-        personal = TaskPersonal(
-            subject=TaskSubject(identities=domain.identities_for(assignment, identities)),
-            details=_details(action, right, assignment, opened),
-        )
-        body = TaskAssigned(
-            task_id=identifier,
-            request_id=request.request_id,
-            system=item.system,
-            attempt=attempt,
-            action=action,
-            right=right,
-            regulation=request.regulation,
-            policy_version=self._registry.policy.version,
-            scope=assignment.scope,
-            period=opened.details.period if action in _DATED else None,
-            due_at=request.due_at if action is Action.HOLD else assignment.due_at,
-            personal=work.seal(
-                TaskAssigned, personal, subject=request.request_id, participant=item.system, task_id=identifier
-            ),
-        )
-        work.send(tasks(item.system), body, subject=request.request_id)
-
-
-_DATED: Final = frozenset({Action.ACCESS, Action.EXPORT})
-"""A copy can be of a period; nothing else is limited so."""
+    def _first_plan(self, request: Request, person: Person, facts: Facts) -> Plan:
+        right = Right(request.right)
+        return self._planner.plan(right, request.regulation, facts, Wish.of(right, person.details))
 
 
 def _is_accepted(body: RequestOpened) -> bool:
@@ -219,6 +192,14 @@ def _request(body: RequestOpened) -> Request:
     if body.regulation is None or body.due is None:
         raise ValueError("an accepted request has its regulation and due date")
     return Request(body.request_id, body.right, body.regulation, body.received_at, body.due.at, body.personal)
+
+
+def _first_case(received: Opened) -> tuple[Request, Person]:
+    return _request(received.body), Person(_each_once(received.personal.subject.identities), received.personal.details)
+
+
+def _facts_at_first(person: Person) -> Facts:
+    return Facts(known=frozenset([identity.identity_type for identity in person.identities]))
 
 
 def _order(body: RoundOrdered) -> Order:
@@ -234,8 +215,13 @@ def _identities(case: Case, opened: OpenedPersonal, work: Work) -> tuple[Identit
         *((SystemsFinished, finding.personal) for finding in case.findings),
     ]
     found = (work.open(model, FoundPersonal, personal, subject=request_id).identities for model, personal in sealed)
-    every = [*opened.subject.identities, *(identity for some in found for identity in some)]
-    return tuple({(item.identity_type, item.identity_value): item for item in reversed(every)}.values())
+    return _each_once([*opened.subject.identities, *(identity for some in found for identity in some)])
+
+
+def _each_once(identities: Sequence[Identity]) -> tuple[Identity, ...]:
+    if len(identities) < 2:
+        return tuple(identities)
+    return tuple({(item.identity_type, item.identity_value): item for item in reversed(identities)}.values())
 
 
 def _facts(case: Case, identities: Iterable[Identity]) -> Facts:
@@ -250,35 +236,6 @@ def _facts(case: Case, identities: Iterable[Identity]) -> Facts:
     )
 
 
-def _details(action: Action, right: Right, assignment: Assignment, opened: OpenedPersonal) -> TaskDetails:
-    """What concerns the system's categories, and no more (data minimisation, Art. 5(1)(c))."""
-    if action is Action.RECTIFY:
-        categories = {entry.category for entry in assignment.scope}
-        return TaskDetails(
-            corrections=tuple(entry for entry in opened.details.corrections if entry.category in categories)
-        )
-    if right in STOPPING:
-        concerned = {purpose for entry in assignment.scope for purpose in entry.purposes}
-        return TaskDetails(purposes=tuple(purpose for purpose in opened.details.purposes if purpose in concerned))
-    return TaskDetails()
-
-
-def _given(plan: Plan | None, system: str) -> int:
-    return len(plan[system].given) if plan else 0
-
-
-def _cancel(plan: Plan, request: Request, finished: frozenset[str], work: Work) -> None:
-    """The last task of each system that has not answered. One that answers all the same has crossed it: no harm."""
-    for item in plan.items:
-        if item.given and item.system not in finished:
-            body = TaskCancelled(
-                task_id=task_id(request.request_id, item.system, len(item.given)),
-                request_id=request.request_id,
-                reason=Reason.REQUEST_ENDED,
-            )
-            work.send(tasks(item.system), body, subject=request.request_id)
-
-
 def _person_keys(batch: Sequence[Opened], work: Work) -> list[PersonKey]:
     """Under every key of ours: after a rotation the older requests are still recognised."""
     return [
@@ -289,37 +246,3 @@ def _person_keys(batch: Sequence[Opened], work: Work) -> list[PersonKey]:
         for identity in received.personal.subject.identities
         for kid in work.keyring.kids(SERVICES)
     ]
-
-
-@lru_cache(maxsize=4096)
-def task_id(request_id: UUID, system: str, attempt: int) -> UUID:
-    """The natural key as an id: an attempt has the same id wherever it is computed."""
-    return uuid5(request_id, f"{system}/{attempt}")
-
-
-def _plan_made(saved: SavedPlan) -> PlanMade:
-    return PlanMade(
-        request_id=saved.request_id,
-        version=saved.version,
-        systems=tuple(_planned(saved.request_id, item) for item in saved.plan.items),
-    )
-
-
-def _planned(request_id: UUID, item: PlanItem) -> PlannedSystem:
-    given = [
-        PastTask(task_id=task_id(request_id, item.system, attempt), action=action)
-        for attempt, action in enumerate(item.given, 1)
-    ]
-    current = given.pop() if isinstance(item, Asked) else None
-    return PlannedSystem(
-        system=item.system,
-        state=item.state,
-        action=item.assignment.action if item.assignment else None,
-        task_id=current.task_id if current else None,
-        attempt=len(item.given) if current else 0,
-        due_at=item.assignment.due_at if item.assignment else None,
-        reason=item.reason,
-        earlier=tuple(given),
-        left_out=tuple(LeftOutCategory(category=out.category, ground=out.ground) for out in item.left_out),
-        categories=tuple(entry.category for entry in item.assignment.scope) if item.assignment else (),
-    )

@@ -1,10 +1,14 @@
 """What a plan is made of: one item for each system, and what is known when it is made. Values only."""
 
+import hashlib
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal
+from functools import cached_property
+from typing import Annotated, Literal
 from uuid import UUID
+
+from pydantic import PlainSerializer, TypeAdapter
 
 from habeas.contracts.task import ScopeItem
 from habeas.contracts.vocabulary import Action, SystemState
@@ -26,6 +30,9 @@ class Reason(StrEnum):
 Blocked = Literal[Reason.COMES_AFTER_ANOTHER, Reason.PREDECESSOR_MISSING]
 """Why nobody may be asked yet."""
 
+IdentityTypes = Annotated[frozenset[str], PlainSerializer(sorted, return_type=list[str])]
+"""Sorted where they are stored: equal plans have the same text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
@@ -34,11 +41,11 @@ class Assignment:
     action: Action
     scope: tuple[ScopeItem, ...]
     """Empty for `locate` alone, which hands out identifiers and nothing else."""
-    due_at: datetime
-    """The system's own due time: not after the request's."""
-    needs: frozenset[str]
+    due: timedelta | datetime
+    """The system's own due time: so long after the request was received; in a further round, that instant."""
+    needs: IdentityTypes
     """Identity types, any one of which finds a person there. A task carries identities of these types alone."""
-    provides: frozenset[str]
+    provides: IdentityTypes
     """Identity types that its answer may contain."""
 
     def __post_init__(self) -> None:
@@ -46,6 +53,12 @@ class Assignment:
             raise ValueError("every action but locate has a scope")
         if not self.needs:
             raise ValueError("a system is asked by at least one identity type")
+
+    def due_at(self, received_at: datetime, request_due_at: datetime) -> datetime:
+        """For a request of these dates. Its first tasks are due with it at the latest."""
+        if isinstance(self.due, datetime):
+            return self.due
+        return min(request_due_at, received_at + self.due)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +128,13 @@ class Ended:
 PlanItem = Asked | Waiting | NotFound | NotConcerned | Ended
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
-    """One item for each system of the registry, in its order."""
+    """One item for each system of the registry, in its order.
+
+    Nothing in it is of one request alone until a further round is ordered: those that ask for the same, known by the
+    same, share a plan.
+    """
 
     items: tuple[PlanItem, ...]
     orders: tuple[UUID, ...] = ()
@@ -132,9 +149,29 @@ class Plan:
     def __getitem__(self, system: str) -> PlanItem:
         return next(item for item in self.items if item.system == system)
 
+    def __hash__(self) -> int:
+        return hash(self.plan_id)
+
     @property
     def asked(self) -> tuple[Asked, ...]:
         return tuple(item for item in self.items if isinstance(item, Asked))
+
+    @cached_property
+    def text(self) -> str:
+        """As it is stored: JSON, the same for equal plans."""
+        return _STORED.dump_json(self).decode()
+
+    @cached_property
+    def plan_id(self) -> UUID:
+        """Made from what it says, so that whoever makes the same plan finds it stored."""
+        return UUID(bytes=hashlib.sha256(self.text.encode()).digest()[:16])
+
+    @staticmethod
+    def of(text: str) -> "Plan":
+        return _STORED.validate_json(text)
+
+
+_STORED = TypeAdapter(Plan)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,24 @@
+-- name: keep_plans
+INSERT INTO plans (plan_id, plan)
+SELECT plan_id, plan::jsonb FROM unnest($1::uuid[], $2::text[]) AS made (plan_id, plan)
+ON CONFLICT DO NOTHING
+
+-- name: plans
+SELECT plan_id, plan FROM plans WHERE plan_id = ANY($1::uuid[])
+
 -- name: open
-INSERT INTO requests AS known (request_id, "right", regulation, received_at, due_at, personal, known)
-SELECT *, true FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[])
+-- One of which something is known already gets no plan yet: it is made from all that is known.
+INSERT INTO requests AS known (
+    request_id, "right", regulation, received_at, due_at, personal, known, plan_id, plan_version
+)
+SELECT request_id, "right", regulation, received_at, due_at, personal, true, plan_id, num_nonnulls(plan_id)
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::uuid[])
+    AS opened (request_id, "right", regulation, received_at, due_at, personal, plan_id)
 ON CONFLICT (request_id) DO UPDATE
 SET "right" = excluded."right", regulation = excluded.regulation, received_at = excluded.received_at,
     due_at = excluded.due_at, personal = excluded.personal, known = true
 WHERE known.personal IS NULL
-RETURNING request_id
+RETURNING request_id, plan_id IS NOT NULL AS planned
 
 -- name: hear_of
 INSERT INTO requests AS known (request_id, known, collected)
@@ -77,14 +90,11 @@ SELECT request_id FROM waiting
 UNION
 SELECT request_id FROM ahead WHERE start IN (SELECT start FROM ahead WHERE request_id = start)
 
--- name: wait_for_copies
-INSERT INTO waits (request_id, waits_for, since)
-SELECT asking.request_id, people.request_id, $4
+-- name: copies_ahead
+SELECT DISTINCT asking.request_id, people.request_id AS waits_for
 FROM unnest($1::uuid[], $2::bytea[], $3::timestamptz[]) AS asking (request_id, hash, received_at)
     JOIN people ON people.hash = asking.hash
 WHERE people.request_id <> asking.request_id AND people.received_at <= asking.received_at
-ON CONFLICT DO NOTHING
-RETURNING waits_for
 
 -- name: remember_people
 INSERT INTO people (hash, request_id, received_at)
@@ -115,7 +125,7 @@ INSERT INTO requests (request_id) SELECT unnest($1::uuid[]) ON CONFLICT (request
 WITH concerned AS (
     SELECT unnest($1::uuid[]) AS request_id UNION SELECT waits_for FROM waits WHERE request_id = ANY($1::uuid[])
 )
-SELECT request_id, "right", regulation, received_at, due_at, personal, plan, plan_version, finished
+SELECT request_id, "right", regulation, received_at, due_at, personal, plan_id, plan_version, finished
 FROM requests JOIN concerned USING (request_id)
 ORDER BY request_id
 FOR UPDATE OF requests
@@ -143,6 +153,6 @@ FROM unnest($1::uuid[]) AS asked (request_id)
 
 -- name: save_plans
 UPDATE requests
-SET plan = changed.plan::jsonb, plan_version = changed.version
-FROM unnest($1::uuid[], $2::text[], $3::integer[]) AS changed (request_id, plan, version)
+SET plan_id = changed.plan_id, plan_version = changed.version
+FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS changed (request_id, plan_id, version)
 WHERE requests.request_id = changed.request_id

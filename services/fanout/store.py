@@ -1,20 +1,18 @@
 """Fan-out's tables: opened requests with their plans, who waits for whom, what was found, added and ordered."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Final
 from uuid import UUID
-
-from pydantic import TypeAdapter
 
 from habeas.contracts.vocabulary import Action
 from services.fanout.plan import Order, Plan
 from shared.database import Connection, load_queries
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
-_PLAN: Final[TypeAdapter[Plan]] = TypeAdapter(Plan)
+_plan_of = lru_cache(maxsize=1024)(Plan.of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +78,14 @@ class SavedPlan:
     version: int
 
 
-async def open_requests(connection: Connection, requests: Collection[Request]) -> frozenset[UUID]:
-    """Those that were not open before."""
+async def open_requests(
+    connection: Connection, requests: Collection[Request], plans: Mapping[UUID, Plan]
+) -> tuple[frozenset[UUID], frozenset[UUID]]:
+    """Those that were not open before; and those of them that have got their first plan with it, out of `plans`: of
+    these nothing was known before, and whoever records a fact from now on sees the plan."""
     ordered = sorted({request.request_id: request for request in requests}.values(), key=lambda item: item.request_id)
+    await _keep(connection, plans.values())
+    given = [plans.get(request.request_id) for request in ordered]
     rows = await connection.fetch(
         _SQL["open"],
         [request.request_id for request in ordered],
@@ -91,8 +94,12 @@ async def open_requests(connection: Connection, requests: Collection[Request]) -
         [request.received_at for request in ordered],
         [request.due_at for request in ordered],
         [request.personal for request in ordered],
+        [None if plan is None else plan.plan_id for plan in given],
     )
-    return frozenset(row["request_id"] for row in rows)
+    return (
+        frozenset(row["request_id"] for row in rows),
+        frozenset(row["request_id"] for row in rows if row["planned"]),
+    )
 
 
 async def hear_of(connection: Connection, requests: Mapping[UUID, bool]) -> None:
@@ -135,19 +142,15 @@ async def take_turns(connection: Connection, keys: Collection[PersonKey]) -> Non
     await connection.execute(_SQL["end_turns"], hashes)
 
 
-async def wait_for_copies(connection: Connection, keys: Collection[PersonKey], since: datetime) -> frozenset[UUID]:
-    """Requests go after the copies of the same person that were asked for before and are still being collected.
-
-    Returns those copies.
-    """
+async def copies_ahead(connection: Connection, keys: Collection[PersonKey]) -> frozenset[tuple[UUID, UUID]]:
+    """Requests with the copies of the same person that were asked for before and are still being collected."""
     rows = await connection.fetch(
-        _SQL["wait_for_copies"],
+        _SQL["copies_ahead"],
         [key.request_id for key in keys],
         [key.hash for key in keys],
         [key.received_at for key in keys],
-        since,
     )
-    return frozenset(row["waits_for"] for row in rows)
+    return frozenset((row["request_id"], row["waits_for"]) for row in rows)
 
 
 async def remember_people(connection: Connection, keys: Collection[PersonKey]) -> None:
@@ -219,6 +222,7 @@ async def lock_cases(connection: Connection, request_ids: Collection[UUID]) -> l
     ids = [row["request_id"] for row in opened]
     await connection.execute(_SQL["end_waits"], ids)
     facts = {row["request_id"]: row for row in await connection.fetch(_SQL["facts"], ids)}
+    plans = await _plans(connection, {row["plan_id"] for row in opened if row["plan_id"] is not None})
     cases = []
     for row in opened:
         request_id, fact = row["request_id"], facts[row["request_id"]]
@@ -227,7 +231,7 @@ async def lock_cases(connection: Connection, request_ids: Collection[UUID]) -> l
                 Request(
                     request_id, row["right"], row["regulation"], row["received_at"], row["due_at"], row["personal"]
                 ),
-                None if row["plan"] is None else _PLAN.validate_json(row["plan"]),
+                plans.get(row["plan_id"]),
                 row["plan_version"],
                 tuple(Finding(request_id, tuple(systems), personal) for systems, personal in fact["findings"]),
                 tuple(fact["additions"]),
@@ -244,9 +248,25 @@ async def lock_cases(connection: Connection, request_ids: Collection[UUID]) -> l
 
 async def save(connection: Connection, plans: Sequence[SavedPlan]) -> None:
     if plans:
+        await _keep(connection, [saved.plan for saved in plans])
         await connection.execute(
             _SQL["save_plans"],
             [saved.request_id for saved in plans],
-            [_PLAN.dump_json(saved.plan).decode() for saved in plans],
+            [saved.plan.plan_id for saved in plans],
             [saved.version for saved in plans],
         )
+
+
+async def _keep(connection: Connection, plans: Iterable[Plan]) -> None:
+    """Each once, whoever has it: there are few in a batch, and what is stored already costs a look."""
+    made = {plan.plan_id: plan.text for plan in plans}
+    if made:
+        ordered = sorted(made)
+        await connection.execute(_SQL["keep_plans"], ordered, [made[plan_id] for plan_id in ordered])
+
+
+async def _plans(connection: Connection, plan_ids: Collection[UUID]) -> Mapping[UUID, Plan]:
+    if not plan_ids:
+        return {}
+    rows = await connection.fetch(_SQL["plans"], list(plan_ids))
+    return {row["plan_id"]: _plan_of(row["plan"]) for row in rows}

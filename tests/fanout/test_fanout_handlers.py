@@ -13,8 +13,9 @@ from habeas.contracts.submission import Correction, Details, Identity, Period, S
 from habeas.contracts.task import TaskAssigned, TaskCancelled
 from habeas.contracts.topics import PROGRESS, REQUESTS, tasks
 from habeas.contracts.vocabulary import Action
-from services.fanout.handlers import PREDECESSOR_PATIENCE, task_id
+from services.fanout.handlers import PREDECESSOR_PATIENCE
 from services.fanout.handlers import Handlers as FanoutHandlers
+from services.fanout.said import task_id
 from shared.database import Pool
 from shared.events import (
     FoundPersonal,

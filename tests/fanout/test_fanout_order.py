@@ -72,7 +72,7 @@ async def test_two_at_the_same_moment_see_the_copy_and_the_erasure(
     settle = fanout.settle
 
     async def slowly(work: Any) -> None:
-        if copy in work.touched:
+        if any(each.key == copy for each in work.outgoing):
             seen.set()
             await go_on.wait()
         await settle(work)

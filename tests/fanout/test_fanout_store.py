@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,16 +12,26 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from habeas.contracts.vocabulary import Right
 from services.fanout import store
 from services.fanout.domain import Planner
-from services.fanout.plan import Facts
+from services.fanout.plan import Facts, Plan
 from services.fanout.store import Finding, PersonKey, Request, SavedPlan
 from shared.database import Connection, Pool
 from tests.core.plans import explain, indexes, scanned
 from tests.core.workbench import NOW, REGISTRY
 
 ONE, TWO = UUID(int=1), UUID(int=2)
-PLAN = Planner(REGISTRY).plan("erasure", "eu-gdpr", Facts(frozenset({"email"})), received_at=NOW, due_at=NOW)  # type: ignore[arg-type]
+PLAN = Planner(REGISTRY).plan(Right.ERASURE, "eu-gdpr", Facts(frozenset({"email"})))
+
+
+async def opened(
+    connection: Connection, *requests: Request, plans: Mapping[UUID, Plan] | None = None
+) -> frozenset[UUID]:
+    """Those that are new; unless told otherwise without a plan."""
+    fresh, planned = await store.open_requests(connection, requests, plans or {})
+    assert planned <= fresh
+    return fresh
 
 
 def request(request_id: UUID = ONE, **members: Any) -> Request:
@@ -30,8 +40,8 @@ def request(request_id: UUID = ONE, **members: Any) -> Request:
 
 async def test_the_first_opening_counts(pool: Pool) -> None:
     async with pool.acquire() as connection:
-        assert await store.open_requests(connection, [request(), request()]) == {ONE}
-        assert await store.open_requests(connection, [request(right="access", personal="other")]) == set()
+        assert await opened(connection, request(), request()) == {ONE}
+        assert await opened(connection, request(right="access", personal="other")) == set()
         (case,) = await store.lock_cases(connection, [ONE])
     assert (case.request, case.plan, case.plan_version, case.findings) == (request(), None, 0, ())
 
@@ -42,7 +52,7 @@ async def test_findings_before_the_request_are_there_when_it_comes(pool: Pool) -
         await store.record_findings(connection, [finding, finding, Finding(ONE, ("billing", "support"), "more")])
         await store.record_findings(connection, [Finding(ONE, ("billing",), "again")])
         assert await store.lock_cases(connection, [ONE]) == []
-        await store.open_requests(connection, [request()])
+        await opened(connection, request())
         (case,) = await store.lock_cases(connection, [ONE])
     assert {(each.systems, each.personal) for each in case.findings} == {
         (("billing",), "found"),
@@ -52,16 +62,70 @@ async def test_findings_before_the_request_are_there_when_it_comes(pool: Pool) -
 
 async def test_a_plan_survives_the_table(pool: Pool) -> None:
     async with pool.acquire() as connection:
-        await store.open_requests(connection, [request(), request(TWO)])
+        await opened(connection, request(), request(TWO))
         await store.save(connection, [SavedPlan(ONE, PLAN, 1)])
         await store.save(connection, [])
         one, two = await store.lock_cases(connection, [TWO, ONE])
     assert (one.plan, one.plan_version, two.plan) == (PLAN, 1, None)
 
 
+async def test_what_nothing_is_known_of_is_opened_with_its_plan(pool: Pool) -> None:
+    known, heard_of, again = UUID(int=3), UUID(int=4), UUID(int=5)
+    ids = [ONE, TWO, known, heard_of, again]
+    async with pool.acquire() as connection:
+        await opened(connection, request(again))
+        await store.record_findings(connection, [Finding(known, ("billing",), "found")])
+        assert await store.lock_cases(connection, [known]) == []
+        await store.hear_of(connection, {heard_of: False})
+        fresh, planned = await store.open_requests(
+            connection, [request(each) for each in ids], {each: PLAN for each in ids if each != TWO}
+        )
+        cases = await store.lock_cases(connection, ids)
+    assert (set(fresh), set(planned)) == ({ONE, TWO, known, heard_of}, {ONE})
+    plans = {case.request.request_id: (case.plan, case.plan_version) for case in cases}
+    assert plans == dict.fromkeys(ids, (None, 0)) | {ONE: (PLAN, 1)}
+
+
+async def test_a_finding_that_crosses_the_opening_is_seen_with_the_plan_or_before_it(pool: Pool) -> None:
+    """Whoever comes second waits for the first, and finds what it has left."""
+    for number in range(20):
+        request_id = UUID(int=300 + number)
+        both = asyncio.Barrier(2)
+        opens, finds = (
+            functools.partial(opens_planned, request_id, both),
+            functools.partial(finds_early, request_id, both),
+        )
+        planned, seen = await asyncio.gather(in_transaction(pool, opens), in_transaction(pool, finds))
+        assert planned is bool(seen), "a plan that was made without the finding is seen with it"
+
+
+async def opens_planned(request_id: UUID, both: asyncio.Barrier, connection: Connection) -> bool:
+    await both.wait()
+    _, planned = await store.open_requests(connection, [request(request_id)], {request_id: PLAN})
+    return request_id in planned
+
+
+async def finds_early(request_id: UUID, both: asyncio.Barrier, connection: Connection) -> list[Plan | None]:
+    await store.record_findings(connection, [Finding(request_id, ("billing",), "found")])
+    await both.wait()
+    return [case.plan for case in await store.lock_cases(connection, [request_id])]
+
+
+async def test_many_requests_share_a_plan_that_is_stored_once(pool: Pool) -> None:
+    requests = [UUID(int=number) for number in range(1, 50)]
+
+    async def work(some: list[UUID]) -> None:
+        async with pool.acquire() as connection, connection.transaction():
+            await opened(connection, *(request(each) for each in some), plans=dict.fromkeys(some, PLAN))
+
+    await asyncio.gather(*(work(requests[start::3]) for start in range(3)))
+    assert await pool.fetchval("SELECT count(*) FROM plans") == 1
+    assert await pool.fetchval("SELECT count(*) FROM requests WHERE plan_version = 1") == len(requests)
+
+
 async def test_who_waits_is_found_by_whom_they_wait_for_until_that_is_collected(pool: Pool) -> None:
     async with pool.acquire() as connection:
-        await store.open_requests(connection, [request()])
+        await opened(connection, request())
         await store.wait(connection, [(ONE, TWO), (ONE, TWO)], NOW)
         (case,) = await store.lock_cases(connection, [ONE])
         assert case.waits == (False,)
@@ -75,7 +139,7 @@ async def test_who_waits_is_found_by_whom_they_wait_for_until_that_is_collected(
 async def test_in_a_circle_the_lowest_goes_first(pool: Pool) -> None:
     three = UUID(int=3)
     async with pool.acquire() as connection:
-        await store.open_requests(connection, [request(), request(TWO), request(three)])
+        await opened(connection, request(), request(TWO), request(three))
         await store.wait(connection, [(ONE, TWO), (TWO, three), (three, ONE)], NOW)
         cases = await store.lock_cases(connection, [ONE, TWO, three])
     assert [len(case.waits) for case in cases] == [0, 1, 1]
@@ -83,7 +147,7 @@ async def test_in_a_circle_the_lowest_goes_first(pool: Pool) -> None:
 
 async def test_one_nobody_hears_of_is_missed_once_until_it_comes(pool: Pool) -> None:
     async with pool.acquire() as connection:
-        await store.open_requests(connection, [request(), request(UUID(int=3))])
+        await opened(connection, request(), request(UUID(int=3)))
         await store.wait(connection, [(ONE, TWO), (UUID(int=3), ONE)], NOW)
         assert await store.miss(connection, NOW) == set()
         assert await store.miss(connection, NOW + timedelta(seconds=1)) == {ONE}  # the other one's is known
@@ -100,7 +164,6 @@ async def test_copies_of_the_same_person_are_waited_for_if_they_came_before(pool
     ana, ben = b"a" * 32, b"b" * 32
     erasure = UUID(int=9)
     async with pool.acquire() as connection:
-        await store.open_requests(connection, [request(erasure)])
         copies = [
             PersonKey(ana, UUID(int=2), NOW),
             PersonKey(ben, UUID(int=3), NOW),
@@ -109,18 +172,14 @@ async def test_copies_of_the_same_person_are_waited_for_if_they_came_before(pool
         ]
         await store.remember_people(connection, copies)
         await store.collect(connection, [UUID(int=5)])
-        await store.wait_for_copies(connection, [PersonKey(ana, erasure, NOW)], NOW)
-        rows = await connection.fetch("SELECT waits_for FROM waits WHERE request_id = $1", erasure)
-    assert [row["waits_for"] for row in rows] == [UUID(int=2)]
+        assert await store.copies_ahead(connection, [PersonKey(ana, erasure, NOW)]) == {(erasure, UUID(int=2))}
 
 
 async def test_the_one_or_the_other_sees_that_it_may_go_on(pool: Pool) -> None:
     """No lost wake-up between a request that begins to wait and the end of what it waits for."""
     for number in range(20):
         waiting, first = UUID(int=100 + number), UUID(int=200 + number)
-        await in_transaction(
-            pool, lambda connection, waiting=waiting: store.open_requests(connection, [request(waiting)])
-        )
+        await in_transaction(pool, lambda connection, waiting=waiting: opened(connection, request(waiting)))
         both = asyncio.Barrier(2)
         begin, end = functools.partial(begins, waiting, first, both), functools.partial(ends, first, both)
         assert any(await asyncio.gather(in_transaction(pool, begin), in_transaction(pool, end)))
@@ -144,7 +203,7 @@ async def ends(first: UUID, both: asyncio.Barrier, connection: Connection) -> bo
     "statement",
     [
         "INSERT INTO requests (request_id, \"right\") VALUES (gen_random_uuid(), 'erasure')",
-        "INSERT INTO requests (request_id, plan, plan_version) VALUES (gen_random_uuid(), '{}', 1)",
+        "INSERT INTO requests (request_id, plan_id, plan_version) VALUES (gen_random_uuid(), gen_random_uuid(), 1)",
         "INSERT INTO requests (request_id, plan_version) VALUES (gen_random_uuid(), 1)",
         "INSERT INTO findings VALUES (gen_random_uuid(), '{}', 'sealed')",
         "INSERT INTO waits SELECT id, id, now() FROM gen_random_uuid() AS id",
@@ -169,7 +228,7 @@ async def in_transaction(pool: Pool, *steps: Step) -> Any:
 
 async def test_findings_recorded_at_once_are_seen_by_whoever_decides_last(pool: Pool) -> None:
     """No lost wake-up: each records a fact that the other does not see yet, then takes the row's lock."""
-    await in_transaction(pool, lambda connection: store.open_requests(connection, [request()]))
+    await in_transaction(pool, lambda connection: opened(connection, request()))
     recorded = asyncio.Barrier(2)
 
     async def both(_connection: Connection) -> None:
@@ -194,7 +253,7 @@ async def test_rows_are_locked_in_one_order_whatever_they_are_asked_in(pool: Poo
         shuffled = random.Random(seed).sample(requests, len(requests))
         return await in_transaction(
             pool,
-            lambda connection: store.open_requests(connection, [request(each) for each in shuffled]),
+            lambda connection: opened(connection, *(request(each) for each in shuffled)),
             lambda connection: store.record_findings(connection, [Finding(each, ("a",), "s") for each in shuffled]),
             lambda connection: store.lock_cases(connection, shuffled),
         )
@@ -226,7 +285,7 @@ async def test_hot_statements_use_indexes(pool: Pool) -> None:
             ("end_waits", (ids,)),
             ("stir", (ids, ids)),
             ("forget_people", (ids,)),
-            ("wait_for_copies", (ids[:50], hashes, [NOW] * 50, NOW)),
+            ("copies_ahead", (ids[:50], hashes, [NOW] * 50)),
             ("miss", (NOW,)),
         ):
             nodes = await explain(connection, store._SQL[name], *arguments)

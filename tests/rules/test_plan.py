@@ -4,19 +4,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pydantic import TypeAdapter
 
 from habeas.contracts.submission import Identity
 from habeas.contracts.task import ScopeItem
 from habeas.contracts.vocabulary import Action, Instruction, LegalBasis, Right, SystemState
 from services.fanout.domain import ACTIONS, Planner, RightNotPlannedError, identities_for
 from services.fanout.plan import Asked, Assignment, Facts, NotConcerned, Plan, Reason, Waiting
+from services.fanout.scope import Wish
 from shared.law.errors import ClockOnlyError, UnknownRegulationError
 from shared.law.regime import regime
 from shared.registry import Registry, load_registry
 
 RECEIVED_AT = datetime(2026, 3, 2, 9, 16, 10, tzinfo=UTC)
 DUE_AT = datetime(2026, 4, 2, 21, 59, 59, tzinfo=UTC)
+WEEK = timedelta(days=7)
 SYSTEMS = ("billing", "support", "analytics", "payments")
 ASKED, WAITING, EXCLUDED = SystemState.ASKED, SystemState.WAITING, SystemState.EXCLUDED
 
@@ -26,10 +27,8 @@ def ale() -> Registry:
     return load_registry(Path(__file__).parents[2] / "registry" / "ale.toml")
 
 
-def planned(registry: Registry, right: Right, *identity_types: str, due_at: datetime = DUE_AT) -> Plan:
-    return Planner(registry).plan(
-        right, "eu-gdpr", Facts(frozenset(identity_types)), received_at=RECEIVED_AT, due_at=due_at
-    )
+def planned(registry: Registry, right: Right, *identity_types: str) -> Plan:
+    return Planner(registry).plan(right, "eu-gdpr", Facts(frozenset(identity_types)))
 
 
 @pytest.mark.parametrize("right", [Right.ACCESS, Right.ERASURE])
@@ -144,8 +143,10 @@ def test_a_system_beyond_reach_only_locates_where_another_needs_it(ale: Registry
 def test_a_system_is_due_by_its_days_but_not_after_the_request(
     ale: Registry, due_at: datetime, billing: datetime, payments: datetime
 ) -> None:
-    plan = planned(ale, Right.ACCESS, "email", due_at=due_at)
-    dues = {item.system: item.assignment.due_at for item in plan.items if item.assignment is not None}
+    plan = planned(ale, Right.ACCESS, "email")
+    dues = {
+        item.system: item.assignment.due_at(RECEIVED_AT, due_at) for item in plan.items if item.assignment is not None
+    }
     assert (dues["billing"], dues["payments"]) == (billing, payments)
 
 
@@ -175,27 +176,40 @@ def test_what_cannot_be_planned_is_refused(ale: Registry) -> None:
     with pytest.raises(RightNotPlannedError, match="plans are made for access"):
         planned(ale, Right.UNCLASSIFIED, "email")
     with pytest.raises(UnknownRegulationError):
-        Planner(ale).plan(Right.ACCESS, "xx-law", Facts(frozenset({"email"})), received_at=RECEIVED_AT, due_at=DUE_AT)
+        Planner(ale).plan(Right.ACCESS, "xx-law", Facts(frozenset({"email"})))
     with pytest.raises(ClockOnlyError, match="Of ccpa only the clock is known"):
-        Planner(ale).plan(Right.ACCESS, "ccpa", Facts(frozenset({"email"})), received_at=RECEIVED_AT, due_at=DUE_AT)
+        Planner(ale).plan(Right.ACCESS, "ccpa", Facts(frozenset({"email"})))
 
 
 @pytest.mark.parametrize("right", list(ACTIONS))
 def test_a_plan_survives_being_stored(ale: Registry, right: Right) -> None:
-    stored = TypeAdapter(Plan)
     plan = planned(ale, right, "email")
-    assert stored.validate_json(stored.dump_json(plan)) == plan
+    again = Plan.of(plan.text)
+    assert (again, again.plan_id, hash(again)) == (plan, plan.plan_id, hash(plan))
+
+
+def test_plans_that_differ_have_names_that_differ(ale: Registry) -> None:
+    names = {planned(ale, right, *known).plan_id for right in ACTIONS for known in (("email",), ("visitor_id",), ())}
+    assert len(names) == 3 * len(ACTIONS)
+
+
+def test_what_many_ask_for_is_worked_out_once(ale: Registry) -> None:
+    planner, by_email = Planner(ale), Facts(frozenset({"email"}))
+    plan = planner.plan(Right.ERASURE, "eu-gdpr", by_email)
+    assert planner.plan(Right.ERASURE, "eu-gdpr", Facts(frozenset({"email"}))) is plan
+    assert planner.plan(Right.ERASURE, "eu-gdpr", by_email, Wish(frozenset({"invoices"}))) != plan
+    assert planner.advanced(plan, by_email) is plan
 
 
 def test_impossible_plans_cannot_be_made() -> None:
     scope = (ScopeItem(category="visits", purposes=("trends",), basis=LegalBasis.CONSENT),)
     needs, nothing = frozenset({"email"}), frozenset[str]()
     with pytest.raises(ValueError, match="every action but locate has a scope"):
-        Assignment(Action.ACCESS, (), DUE_AT, needs, nothing)
+        Assignment(Action.ACCESS, (), WEEK, needs, nothing)
     with pytest.raises(ValueError, match="every action but locate has a scope"):
-        Assignment(Action.LOCATE, scope, DUE_AT, needs, nothing)
+        Assignment(Action.LOCATE, scope, WEEK, needs, nothing)
     with pytest.raises(ValueError, match="at least one identity type"):
-        Assignment(Action.ACCESS, scope, DUE_AT, nothing, nothing)
-    twice = Waiting("analytics", Assignment(Action.ACCESS, scope, DUE_AT, needs, nothing))
+        Assignment(Action.ACCESS, scope, WEEK, nothing, nothing)
+    twice = Waiting("analytics", Assignment(Action.ACCESS, scope, WEEK, needs, nothing))
     with pytest.raises(ValueError, match="one item for each system"):
         Plan((twice, twice))

@@ -1,7 +1,7 @@
 """Waves: how a plan goes on as systems finish and find identifiers. Whatever the order, it ends alike."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,7 @@ from services.fanout.domain import Planner, advance, apply
 from services.fanout.plan import Asked, Assignment, Facts, NotFound, Plan, Reason, Waiting
 from shared.registry import Registry, load_registry
 
-RECEIVED_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
-DUE_AT = datetime(2026, 4, 2, 21, 59, 59, tzinfo=UTC)
+WEEK = timedelta(days=7)
 SCOPE = (ScopeItem(category="account", purposes=("billing",), basis=LegalBasis.CONTRACT),)
 
 
@@ -25,9 +24,7 @@ def ale() -> Registry:
 
 
 def by_email(registry: Registry) -> Plan:
-    return Planner(registry).plan(
-        Right.ACCESS, "eu-gdpr", Facts(frozenset({"email"})), received_at=RECEIVED_AT, due_at=DUE_AT
-    )
+    return Planner(registry).plan(Right.ACCESS, "eu-gdpr", Facts(frozenset({"email"})))
 
 
 def facts(*known: str, finished: tuple[str, ...] = ()) -> Facts:
@@ -93,7 +90,7 @@ def test_a_system_does_not_wait_for_itself() -> None:
 
 
 def work(needs: set[str], provides: set[str]) -> Assignment:
-    return Assignment(Action.ACCESS, SCOPE, DUE_AT, frozenset(needs), frozenset(provides))
+    return Assignment(Action.ACCESS, SCOPE, WEEK, frozenset(needs), frozenset(provides))
 
 
 def asked(system: str, needs: set[str], provides: set[str]) -> Asked:
@@ -139,7 +136,7 @@ def worlds(draw: st.DrawFn) -> World:
     for name in names:
         needs = draw(st.frozensets(st.sampled_from(TYPES), min_size=1, max_size=3))
         provides = draw(some_types)
-        systems[name] = Assignment(Action.ACCESS, SCOPE, DUE_AT, needs, provides)
+        systems[name] = Assignment(Action.ACCESS, SCOPE, WEEK, needs, provides)
         findings[name] = draw(st.frozensets(st.sampled_from(sorted(provides)))) if provides else provides
     return World(systems, draw(some_types), findings)
 
