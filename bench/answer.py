@@ -29,12 +29,13 @@ from habeas.contracts.artifacts import new_artifact_key, seal_artifact
 from habeas.contracts.catalogue import seal_personal
 from habeas.contracts.result import Record, ResultPersonal, SummaryItem, TaskFinished
 from habeas.contracts.sealing import JsonWebKey, new_key
-from services.collector.answer import AnswerFacts, AnswerWriter, Contribution
+from services.collector.answer import AnswerFacts, AnswerWriter, Contribution, HeldRecord, held
 from services.collector.answer.archive import archive
 from services.collector.answer.content import not_covered, sections
-from services.collector.answer.data import data_of
-from services.collector.answer.encoding import to_json
+from services.collector.answer.data import DataWriter
+from services.collector.answer.page import PageWriter
 from services.collector.answer.table import to_csv
+from services.collector.answer.words import Words
 from shared.events import SERVICES, AnswerObject
 from shared.objects import open_store
 from shared.registry import load_registry
@@ -50,7 +51,7 @@ _LABELS: Final = {
 }
 
 
-def _invoice(number: int) -> Record:
+def _invoice(number: int) -> HeldRecord:
     data = {
         "number": f"INV-2025-{number:05}",
         "issued_on": f"2025-{number:02}-01",
@@ -62,16 +63,16 @@ def _invoice(number: int) -> Record:
         "lines": "Ale Team, 5 seats",
         "paid": True,
     }
-    return Record(id=f"INV-2025-{number:05}", category="invoices", origin="provided", data=data)
+    return HeldRecord(id=f"INV-2025-{number:05}", category="invoices", origin="provided", data=data)
 
 
-def _conversation(number: int) -> Record:
+def _conversation(number: int) -> HeldRecord:
     said = "The export of our fonts stops at 40 % since Tuesday.\nCould you have a look? It's <urgent> & annoying."
     messages = [
         {"at": f"2025-03-{number:02}T09:12:00Z", "author": "Ana Müller", "text": said},
         {"at": f"2025-03-{number:02}T10:30:00Z", "author": "Ale Support", "text": "It runs again; thanks for telling."},
     ]
-    return Record(
+    return HeldRecord(
         id=f"conversation-{number}",
         category="support_conversations",
         origin="provided",
@@ -79,7 +80,7 @@ def _conversation(number: int) -> Record:
     )
 
 
-def _visit(number: int) -> Record:
+def _visit(number: int) -> HeldRecord:
     data = {
         "visited_at": f"2025-06-{number:02}T10:00:00Z",
         "account_id": "acc-1042",
@@ -88,10 +89,10 @@ def _visit(number: int) -> Record:
         "browser": "Firefox 139 on Linux",
         "page": f"/fonts/grotesk-{number}",
     }
-    return Record(id=f"visit-{number}", category="visits", origin="observed", data=data)
+    return HeldRecord(id=f"visit-{number}", category="visits", origin="observed", data=data)
 
 
-def _charge(number: int) -> Record:
+def _charge(number: int) -> HeldRecord:
     data = {
         "id": f"ch_{number:08}",
         "customer": "cus_00421",
@@ -101,15 +102,21 @@ def _charge(number: int) -> Record:
         "status": "succeeded",
         "method": {"brand": "visa", "last4": "4242", "country": "DE"},
     }
-    return Record(id=f"ch_{number:08}", category="charges", origin="third_party", source="Payment processor", data=data)
+    return HeldRecord(
+        id=f"ch_{number:08}", category="charges", origin="third_party", source="Payment processor", data=data
+    )
 
 
-_RECORDS: Final[Mapping[str, tuple[str, Callable[[int], Record]]]] = {
+_RECORDS: Final[Mapping[str, tuple[str, Callable[[int], HeldRecord]]]] = {
     "billing": ("invoices", _invoice),
     "support": ("support_conversations", _conversation),
     "analytics": ("visits", _visit),
     "payments": ("charges", _charge),
 }
+
+
+def _sent(record: HeldRecord) -> Record:
+    return Record.model_validate(record._asdict())
 
 
 class Answer:
@@ -149,19 +156,16 @@ class Answer:
             given.system: seal_personal(
                 self.keyring,
                 self.places[given.system],
-                ResultPersonal(records=tuple(given.records), labels=dict(given.labels)),
+                ResultPersonal(records=tuple(map(_sent, given.records)), labels=dict(given.labels)),
             )
             for given in self.given
         }
 
     def open(self) -> tuple[Contribution, ...]:
-        opened = (
-            ResultPersonal.model_validate_json(self.keyring.open(self.places[given.system], self.sealed[given.system]))
-            for given in self.given
-        )
+        opened = (held(self.keyring.open(self.places[given.system], self.sealed[given.system])) for given in self.given)
         return tuple(
-            replace(given, records=personal.records, labels=personal.labels)
-            for given, personal in zip(self.given, opened, strict=True)
+            replace(given, records=records, labels=labels)
+            for given, (records, labels) in zip(self.given, opened, strict=True)
         )
 
     def seal(self, content: bytes) -> tuple[bytes, str]:
@@ -184,6 +188,7 @@ class Answer:
         """Each step on what the step before it gives."""
         found = sections(self.facts.right, self.given, self.registry)
         beyond = not_covered(self.given, self.registry)
+        page, data = PageWriter(self.registry, Words("en")), DataWriter(self.registry)
         made = self.writer.assemble(self.facts, self.given)
         with zipfile.ZipFile(io.BytesIO(made)) as opened:
             files = {name: opened.read(name) for name in opened.namelist()}
@@ -192,7 +197,8 @@ class Answer:
             "  open four sealed parts": self.open,
             "  write the ZIP": lambda: self.writer.assemble(self.facts, self.given),
             "    share out": lambda: sections(self.facts.right, self.given, self.registry),
-            "    data.json": lambda: to_json(data_of(self.facts, found, beyond, self.registry), indent=True),
+            "    index.html": lambda: page.write(self.facts, self.given, found, beyond),
+            "    data.json": lambda: data.write(self.facts, found, beyond),
             "    tables": lambda: [to_csv(section.records, section.labels) for section in found],
             "    pack": lambda: archive(files.items()),
             "  seal object and key": lambda: self.seal(made),

@@ -20,10 +20,10 @@ from obstore.store import ObjectStore
 from habeas.contracts import Place
 from habeas.contracts.artifacts import new_artifact_key, seal_artifact
 from habeas.contracts.catalogue import seal_personal
-from habeas.contracts.result import ResultPersonal, TaskFinished
+from habeas.contracts.result import TaskFinished
 from habeas.contracts.vocabulary import SystemState
 from services.collector import store
-from services.collector.answer import AnswerFacts, AnswerWriter, Contribution
+from services.collector.answer import AnswerFacts, AnswerWriter, Contribution, held
 from services.collector.answer.writer import MEDIA_TYPE
 from services.collector.handlers import opened_personal
 from services.collector.store import Locked, Records
@@ -174,8 +174,7 @@ def _contributions(locked: Locked, records: list[Records], work: Work) -> list[C
             )
             continue
         place = Place(entry.system, TaskFinished.TYPE, locked.opened.request_id, entry.task_id)
-        # Checked for what JSON may hold when it came in; what opens under its key is the same as then.
-        personal = ResultPersonal.model_validate_json(work.keyring.open(place, entry.personal))
+        given, labels = held(work.keyring.open(place, entry.personal))
         result = locked.results[entry.task_id]
         contributions.append(
             Contribution(
@@ -183,8 +182,8 @@ def _contributions(locked: Locked, records: list[Records], work: Work) -> list[C
                 SystemState.FINISHED,
                 outcome=result.outcome,
                 summary=result.summary,
-                records=personal.records,
-                labels=personal.labels,
+                records=given,
+                labels=labels,
                 left_out=planned.left_out,
             )
         )

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from habeas.contracts.result import Record, SummaryItem
-from services.collector.answer import AnswerFacts, AnswerWriter, Contribution
+from habeas.contracts.result import SummaryItem
+from services.collector.answer import AnswerFacts, AnswerWriter, Contribution, HeldRecord
 from shared.registry import Registry, load_registry
 
 ROOT = Path(__file__).parents[2]
@@ -37,8 +37,8 @@ def writer() -> AnswerWriter:
     return AnswerWriter(registry())
 
 
-def record(category: str, number: int, origin: str = "provided", /, *, third: bool = False, **data: Any) -> Record:
-    return Record(id=f"{category}-{number}", category=category, origin=origin, third_parties=third, data=data)
+def record(category: str, number: int, origin: str = "provided", /, *, third: bool = False, **data: Any) -> HeldRecord:
+    return HeldRecord(id=f"{category}-{number}", category=category, origin=origin, third_parties=third, data=data)
 
 
 BILLING = Contribution(

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from habeas.contracts.result import Record, SummaryItem
-from services.collector.answer import AnswerWriter, Contribution
+from habeas.contracts.result import SummaryItem
+from services.collector.answer import AnswerWriter, Contribution, HeldRecord
 from services.collector.answer.archive import archive
 from services.collector.answer.table import to_csv
 from tests.answers.made import ALL, BILLING, FACTS, SUPPORT, Page, files, page, record, registry, writer
@@ -174,7 +174,7 @@ VALUES = st.recursive(
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(NASTY, VALUES, max_size=5), LINE, LINE, NASTY)
 def test_no_content_breaks_out_of_the_page(data: dict[str, Any], identifier: str, label: str, name: str) -> None:
-    item = Record(id=identifier, category="account", origin="provided", source=label, data=data, files=(label,))
+    item = HeldRecord(id=identifier, category="account", origin="provided", source=label, data=data, files=(label,))
     hostile = Contribution(
         "billing", "finished", "completed", records=(item,), labels={f"account.{key}": label for key in data}
     )
@@ -298,7 +298,7 @@ def test_no_cell_begins_as_a_formula_however_it_is_split(contents: list[dict[str
     labels = {member: label for content in contents for member in content}
     table = to_csv(
         [
-            Record(id=label, category="a", origin="provided", source=label, data=content, files=(label,))
+            HeldRecord(id=label, category="a", origin="provided", source=label, data=content, files=(label,))
             for content in contents
         ],
         labels,

@@ -5,7 +5,7 @@ mean (Art. 20). Pure: the same facts give the same bytes.
 """
 
 from services.collector.answer.content import ground_for_leaving_out
-from services.collector.answer.facts import AnswerFacts, Contribution
+from services.collector.answer.facts import AnswerFacts, Contribution, HeldRecord, held
 from services.collector.answer.writer import AnswerWriter
 
-__all__ = ["AnswerFacts", "AnswerWriter", "Contribution", "ground_for_leaving_out"]
+__all__ = ["AnswerFacts", "AnswerWriter", "Contribution", "HeldRecord", "ground_for_leaving_out", "held"]

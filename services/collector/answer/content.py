@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from habeas.contracts.result import Record
 from habeas.contracts.vocabulary import Did, Origin, Right
-from services.collector.answer.facts import Contribution
+from services.collector.answer.facts import Contribution, HeldRecord
 from shared.registry import Category, Registry
 
 RIGHTS_OF_OTHERS = "rights_of_others"
@@ -33,7 +33,7 @@ class Section:
     category: Category | None
     """None where the registry has no such entry (any more)."""
     labels: dict[str, str]
-    records: list[Record] = field(default_factory=list, repr=False)
+    records: list[HeldRecord] = field(default_factory=list, repr=False)
     left: list[Left] = field(default_factory=list)
 
 
@@ -47,7 +47,7 @@ class NotCovered:
     ground: str
 
 
-def ground_for_leaving_out(record: Record, right: str, not_covered: Mapping[str, str]) -> str | None:
+def ground_for_leaving_out(record: HeldRecord | Record, right: str, not_covered: Mapping[str, str]) -> str | None:
     """Why a record that a system sent has no place in the copy, or None where it has.
 
     `not_covered`: category to ground, of what the right does not reach. Portability reaches what the person provided

@@ -11,7 +11,7 @@ from habeas.contracts.cloudevents import rfc3339
 
 def to_json(value: Any, *, indent: bool = False) -> bytes:
     """UTF-8. A record may hold integers of any size, for which orjson has no room: those take the slower way."""
-    options = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
+    options = orjson.OPT_UTC_Z | (orjson.OPT_INDENT_2 if indent else 0)
     try:
         return orjson.dumps(value, option=options)
     except orjson.JSONEncodeError:

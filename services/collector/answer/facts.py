@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from habeas.contracts.result import Record, SummaryItem
+from pydantic_core import from_json
+
+from habeas.contracts.result import SummaryItem
 from habeas.contracts.submission import Period
 from shared.events import LeftOutCategory
 
@@ -32,6 +35,42 @@ class AnswerFacts:
     """Whether somebody who acts for the person reads it."""
 
 
+class HeldRecord(NamedTuple):
+    """A record as its system gave it; what its members mean and may hold says `habeas.contracts.result.Record`."""
+
+    id: str
+    category: str
+    origin: str
+    data: Mapping[str, Any]
+    source: str | None = None
+    third_parties: bool = False
+    files: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        return "HeldRecord(…)"
+
+
+def held(personal: bytes) -> tuple[list[HeldRecord], Mapping[str, str]]:
+    """The records and labels of a system's answer, opened.
+
+    Nothing is checked: that was done when the answer came in, and what opens under its key is the same as then.
+    """
+    given = from_json(personal)
+    records = [
+        HeldRecord(
+            each["id"],
+            each["category"],
+            each["origin"],
+            each["data"],
+            each.get("source"),
+            each.get("third_parties", False),
+            each.get("files", ()),
+        )
+        for each in given.get("records", ())
+    ]
+    return records, given.get("labels", {})
+
+
 @dataclass(frozen=True, slots=True)
 class Contribution:
     """How one system of the plan ended, and what it gave."""
@@ -42,7 +81,7 @@ class Contribution:
     reason: str | None = None
     """Why it was not asked."""
     summary: Sequence[SummaryItem] = ()
-    records: Sequence[Record] = field(default=(), repr=False)
+    records: Sequence[HeldRecord] = field(default=(), repr=False)
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
     """`category.member` to a name people can read."""
     left_out: Sequence[LeftOutCategory] = ()

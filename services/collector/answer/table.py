@@ -6,20 +6,20 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from habeas.contracts.result import Record
 from services.collector.answer.encoding import to_json
+from services.collector.answer.facts import HeldRecord
 
 # A spreadsheet runs a cell that begins so. It may also split a cell at its country's separator and run the rest.
 _FORMULA: Final = re.compile(r"(?<=[;,\t\r\n])(?=\s*[=+\-@＝＋－＠])")
-_ANY_FORMULA: Final = re.compile(r"[;,\t\r\n]\s*[=+\-@＝＋－＠]")
-"""As the former, for a search alone: several times as fast."""
+_ANY_FORMULA: Final = re.compile(r'[;,\t\r\n]"?\s*[=+\-@＝＋－＠]')
+"""Finds a formula in any cell of a whole table, and harmless numbers as well."""
 
 _WIDEST: Final = 200
 
 _Cell = str | int | float
 
 
-def to_csv(records: Sequence[Record], labels: dict[str, str]) -> bytes:
+def to_csv(records: Sequence[HeldRecord], labels: dict[str, str]) -> bytes:
     """A row for each record, a column for each member of any of them. Nested members stand as JSON in their cell.
 
     Where there are more members than a spreadsheet shows, as when each record has names of its own, they stand together
@@ -28,16 +28,24 @@ def to_csv(records: Sequence[Record], labels: dict[str, str]) -> bytes:
     """
     members = list(dict.fromkeys(member for record in records for member in record.data))
     if len(members) > _WIDEST:
-        together = [record.model_copy(update={"data": {"data": record.data}}) for record in records]
+        together = [record._replace(data={"data": record.data}) for record in records]
         return to_csv(together, {"data": "Data"})
     rows: list[list[_Cell]] = [["ID", "Origin", "Source", *(labels.get(member, member) for member in members), "Files"]]
     for record in records:
         values = map(record.data.get, members)
         cells = [value if type(value) is str else _cell(value) for value in values]
         rows.append([record.id, record.origin, record.source or "", *cells, "; ".join(record.files)])
+    table = _written(rows)
+    # Nearly no table holds anything that has to be changed.
+    if _ANY_FORMULA.search(table):
+        table = _written([[_safe(cell) if isinstance(cell, str) else cell for cell in row] for row in rows])
+    return b"\xef\xbb\xbf" + table.encode()
+
+
+def _written(rows: list[list[_Cell]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerows(_safe(rows))
-    return b"\xef\xbb\xbf" + text.getvalue().encode()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue()
 
 
 def _cell(value: Any) -> _Cell:
@@ -52,9 +60,5 @@ def _cell(value: Any) -> _Cell:
             return to_json(value).decode()
 
 
-def _safe(rows: list[list[_Cell]]) -> list[list[_Cell]]:
-    """Searched at once and first: nearly no table holds anything that has to be changed."""
-    texts = [cell for row in rows for cell in row if isinstance(cell, str)]
-    if not _ANY_FORMULA.search("\n" + "\n".join(texts)):
-        return rows
-    return [[_FORMULA.sub("'", f"\n{cell}")[1:] if isinstance(cell, str) else cell for cell in row] for row in rows]
+def _safe(text: str) -> str:
+    return _FORMULA.sub("'", f"\n{text}")[1:]

@@ -8,14 +8,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from markupsafe import Markup, escape
+from markupsafe import escape
 
-from habeas.contracts.result import Record
+from services.collector.answer.facts import HeldRecord
 from services.collector.answer.words import Words
 
 _DEEPEST: Final = 6
 _DEEP: Final = frozenset({list, dict})
 _BETWEEN: Final = "\0"
+_ARTICLE: Final = '<article><h4><span class="id">%s</span> <span class="origin">%s</span></h4>'
 _INSTANT: Final = re.compile(r"\0(\d{4}-\d\d-\d\d)T(\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(?:(Z)|([+-]\d\d:\d\d))?(?=\0)")
 
 
@@ -28,31 +29,37 @@ class _Terms(NamedTuple):
 
 
 class RecordWriter:
-    """Writes the records of one category."""
+    """Writes the records of a page, between what else stands there."""
 
-    def __init__(self, labels: Mapping[str, str], words: Words) -> None:
-        self._labels = labels
+    def __init__(self, words: Words) -> None:
         self._words = words
+        self._labels: Mapping[str, str] = {}
         self._named: dict[tuple[str, ...], _Terms] = {}
         self._form: list[str] = []
         self._texts: list[object] = []
 
-    def write(self, records: Iterable[Record]) -> Markup:
-        self._form, self._texts = [], []
-        for record in records:
-            self._record(record)
-        texts = [text if type(text) is str and text else self._text(text) for text in self._texts]
-        return Markup("".join(self._form) % tuple(_escaped(texts)))  # noqa: S704 - the form is ours, what fills it escaped
+    def put(self, form: str, *texts: str) -> None:
+        """HTML with a hole `%s` for every text."""
+        self._form.append(form)
+        self._texts += texts
 
-    def _record(self, record: Record) -> None:
-        origin = self._words.of("origin", record.origin)
-        self._form.append('<article><h4><span class="id">%s</span> <span class="origin">%s</span></h4>')
-        self._texts += (record.id, f"{origin} ({record.source})" if record.source else origin)
-        self._members(record.data, "", 0)
-        if record.files:
-            self._form.append('<p class="files">%s</p>')
-            self._texts.append(", ".join(record.files))
-        self._form.append("</article>\n")
+    def write(self, records: Iterable[HeldRecord], labels: Mapping[str, str]) -> None:
+        """Records of one category with its labels."""
+        self._labels, self._named = labels, {}
+        origins = self._words.tables["origin"]
+        for record in records:
+            origin = origins.get(record.origin) or self._words.of("origin", record.origin)
+            self._form.append(_ARTICLE)
+            self._texts += (record.id, f"{origin} ({record.source})" if record.source else origin)
+            self._members(record.data, "", 0)
+            if record.files:
+                self.put('<p class="files">%s</p>', ", ".join(record.files))
+            self._form.append("</article>\n")
+
+    def filled(self) -> str:
+        """The page so far, every text escaped."""
+        texts = [text if type(text) is str and text else self._text(text) for text in self._texts]
+        return "".join(self._form) % tuple(_escaped(texts))
 
     def _members(self, members: Mapping[str, Any], path: str, depth: int) -> None:
         # Records of a category have the same members most of the time.
@@ -100,14 +107,18 @@ class RecordWriter:
 
     def _name(self, path: str, members: Iterable[str]) -> _Terms:
         """By the label of a member; of a nested one by the label of its whole path, else of its own name."""
-        labels = [
-            self._labels.get(path + member) or self._labels.get(member) or member.replace("_", " ").capitalize()
+        labels = self._labels
+        each = [
+            _term(labels.get(path + member) or labels.get(member) or member.replace("_", " ").capitalize())
             for member in members
         ]
-        each = [f"<dt>{label.replace('%', '%%')}</dt>" for label in _escaped(labels)]
-        terms = _Terms(each, f"<dl>{''.join(f'{term}<dd>%s</dd>' for term in each)}</dl>")
+        terms = _Terms(each, f"<dl>{'<dd>%s</dd>'.join(each)}<dd>%s</dd></dl>" if each else "<dl></dl>")
         self._named[path, *members] = terms
         return terms
+
+
+def _term(label: str) -> str:
+    return f"<dt>{_escape(label).replace('%', '%%')}</dt>"
 
 
 def _escaped(texts: Sequence[str]) -> list[str]:
