@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -13,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
 from bench.batches import Ready, send_batches
-from bench.pipe import StalledError, producer
+from bench.pipe import SYSTEMS, StalledError, producer
 from habeas.contracts import Keyring, Place
 from habeas.contracts.catalogue import seal_personal, write
 from habeas.contracts.cloudevents import encode
@@ -22,6 +23,8 @@ from habeas.contracts.topics import status, submissions
 from habeas.contracts.vocabulary import NotifyBy, Right
 
 PORTAL = "web"
+
+_ALL_SYSTEMS = sorted(SYSTEMS)
 
 _AFTER_THE_LAST = 30.0
 """Seconds without a status after which requests are stuck."""
@@ -98,6 +101,9 @@ class Course:
     accepted: float | None = None
     assigned: float | None = None
     closed: float | None = None
+    reference: str = ""
+    version: int = 0
+    """Of the newest status that was heard."""
 
 
 @dataclass
@@ -108,7 +114,12 @@ class Portal:
     courses: dict[str, Course] = field(default_factory=dict)
     closed: int = 0
     repeated: int = 0
-    """Requests that were closed once more than once."""
+    """Times that a closed request was closed anew."""
+    incomplete: int = 0
+    """Requests that were closed without one answer of each system."""
+    accepted: int = 0
+    said_again: int = 0
+    """Statuses that came twice, or after a newer one: readers leave them out."""
     outcomes: dict[str, int] = field(default_factory=dict)
     told: Callable[[int], None] = lambda _: None
 
@@ -159,17 +170,19 @@ class Portal:
 
     async def all_closed(self) -> None:
         """Wait until every request that was sent is closed. Raises `StalledError`."""
+        await self.until(lambda: self.closed >= len(self.courses))
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        """Wait for what is seen in the statuses. Raises `StalledError` when none comes any more."""
         self._last = time.perf_counter()
-        while self.closed < len(self.courses):
+        while not reached():
             if self._reader.done():
                 self._reader.result()
             if time.perf_counter() - self._last > _AFTER_THE_LAST:
                 raise StalledError(f"{len(self.courses) - self.closed} of {len(self.courses)} requests are stuck")
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(1), self._heard:
                     await self._heard.wait()
-            except TimeoutError:
-                continue
 
     async def _read(self) -> None:
         while True:
@@ -187,9 +200,14 @@ class Portal:
     def _hear(self, said: dict[str, Any] | None, now: float) -> None:
         course = self.courses.get(said["request_id"]) if said and "state" in said else None
         if said is None or course is None:
+            return  # not ours
+        if said["version"] <= course.version:
+            self.said_again += 1
             return
+        course.version = said["version"]
         if course.accepted is None:
-            course.accepted = now
+            course.accepted, course.reference = now, said["reference"]
+            self.accepted += 1
         if course.assigned is None and said["state"] not in ("received", "triage", "waiting"):
             course.assigned = now
         if said["state"] == "closed":
@@ -197,3 +215,5 @@ class Portal:
             self.closed += course.closed is None
             course.closed = course.closed or now
             self.outcomes[said["outcome"]] = self.outcomes.get(said["outcome"], 0) + 1
+            finished = [each["system"] for each in said["systems"] if each["state"] == "finished"]
+            self.incomplete += sorted(finished) != _ALL_SYSTEMS

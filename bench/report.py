@@ -7,6 +7,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from bench import growth, memory, replicas
 from bench.latency import TARGET_P99
 
 TARGETS: Final = {"workflow": (0.15, 0.25), "with_mail": (0.05, 0.10), "access": (0.04, 0.08)}
@@ -25,6 +26,12 @@ def show(found: Mapping[str, Any]) -> int:
     missed = [*_show_ratio(console, found["ratio"])] if "ratio" in found else []
     if "latency" in found:
         missed += _show_latency(console, found["latency"])
+    if "growth" in found:
+        missed += _show_growth(console, found["growth"])
+    if "replicas" in found:
+        missed += _show_replicas(console, found["replicas"])
+    if "memory" in found:
+        missed += _show_memory(console, found["memory"])
     if missed:
         console.print(f"Missed: {', '.join(missed)}", style="red")
     if "ratio" in found:
@@ -83,3 +90,80 @@ def _show_latency(console: Console, found: Mapping[str, Any]) -> list[str]:
         table.add_row(point, *(f"{found[point][name] * 1000:,.0f}" for name in ("p50", "p99", "longest")))
     console.print(table)
     return ["latency"] if found["completed"]["p99"] > TARGET_P99 else []
+
+
+def _show_growth(console: Console, found: Mapping[str, Any]) -> list[str]:
+    sizes = list(found["runs"])
+    rates = {size: median(run["rate"] for run in runs) for size, runs in found["runs"].items()}
+    table = Table(title="Open requests in the tables")
+    for column in ("", *(f"{int(size):,}" for size in sizes)):
+        table.add_column(column, justify="right" if column else "left")
+    table.add_row("requests/s", *(f"{rates[size]:,.0f}" for size in sizes))
+    table.add_row("as a fraction of the first", *(f"{rates[size] / rates[sizes[0]]:.2f}" for size in sizes))
+    table.add_row("us of CPU a request", *(f"{_cpu(found['runs'][size]):,.0f}" for size in sizes))
+    table.add_row("rows a request", *(f"{_each(found['runs'][size], 'rows'):,.0f}" for size in sizes))
+    table.add_row("bytes of WAL a request", *(f"{_each(found['runs'][size], 'wal_bytes'):,.0f}" for size in sizes))
+    table.add_row("MB of database", *(f"{found['database_megabytes'][size]:,.0f}" for size in sizes))
+    table.add_section()
+    for turns in zip(*(found["timers"][size] for size in sizes), strict=True):
+        figures = (f"{turn['milliseconds']:.2f} ms, {turn['cpu_us']:,.0f} us" for turn in turns)
+        table.add_row(turns[0]["name"], *figures)
+    console.print(table)
+    console.print(
+        f"Target: {growth.TARGET:.2f} of the first. A timer's turn: time from end to end (median), CPU (mean)."
+    )
+    return ["growth"] if found["ratio"] < growth.TARGET else []
+
+
+def _cpu(runs: list[dict[str, Any]]) -> float:
+    return float(median(sum(run["cpu_us"].values()) for run in runs))
+
+
+def _each(runs: list[dict[str, Any]], name: str) -> float:
+    return float(median(run["written"][name] for run in runs))
+
+
+def _show_replicas(console: Console, found: Mapping[str, Any]) -> list[str]:
+    service = found["service"]
+    table = Table(title=f"Two replicas of {service} on {found['cores']} cores, which the whole machine shares")
+    for column in ("", "requests/s", "us of CPU a request", "partitions", "records"):
+        table.add_column(column, justify="right" if column else "left")
+    rates = {name: median(run["rate"] for run in found[name]) for name in ("one", "two")}
+
+    def cpu(name: str, process: str) -> str:
+        return f"{median(run['cpu_us'][process] for run in found[name]):,.0f}"
+
+    table.add_row("one", f"{rates['one']:,.0f}", cpu("one", service), "all", "")
+    table.add_row("two", f"{rates['two']:,.0f}", "", "", "")
+    for number, process in enumerate((service, f"{service}-2")):
+        records = found["records"][number]
+        table.add_row(f"  {process}", "", cpu("two", process), str(found["partitions"][number]), f"{records:,}")
+    console.print(table)
+    console.print(
+        f"Two do {found['ratio']:.2f} of what one does. {found['changes']} replicas came and went under load: "
+        f"{found['requests']:,} requests, none lost, none closed twice, one answer of each system in each "
+        f"({found['said_again']:,} statuses said again)."
+    )
+    return ["replicas"] if found["least_share"] < replicas.LEAST_SHARE else []
+
+
+def _show_memory(console: Console, found: Mapping[str, Any]) -> list[str]:
+    table = Table(
+        title=f"Resident megabytes while {found['requests']:,} requests pass, then {found['burst']:,} at once"
+    )
+    for column in ("", "second quarter", "last quarter", "largest", "largest in the burst"):
+        table.add_column(column, justify="right" if column else "left")
+    columns = ("second_quarter", "last_quarter", "largest", "largest_in_burst")
+    missed = []
+    for name in found["largest"]:
+        second, last, largest, burst = (found[column][name] for column in columns)
+        table.add_row(name, *(f"{found[column][name]:,.1f}" for column in columns))
+        if max(largest, burst) >= memory.LIMIT or last > second * memory.FLAT or burst > largest * memory.BURST:
+            missed.append(f"memory of {name}")
+    console.print(table)
+    console.print(
+        f"Targets: under {memory.LIMIT:.0f} MB; the last quarter within {memory.FLAT - 1:.0%} of the second; the burst "
+        f"within {memory.BURST - 1:.0%} of the largest before. The burst was accepted after "
+        f"{found['accepted_after']:,.0f} s."
+    )
+    return missed

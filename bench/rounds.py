@@ -121,6 +121,16 @@ async def _workflow(house: House, kind: Kind, guess: float, seconds: float) -> R
             guess = max(guess * 1.15, run.rate)
 
 
+def check_outcomes(portal: Portal) -> None:
+    """Raises `WrongOutcomeError` unless each request was completed, once, with one answer of each system."""
+    requests = len(portal.courses)
+    if portal.outcomes != {"completed": requests} or portal.repeated or portal.incomplete:
+        raise WrongOutcomeError(
+            f"{portal.outcomes} of {requests} requests, {portal.repeated} closed twice, "
+            f"{portal.incomplete} without one answer of each system"
+        )
+
+
 async def run_once(house: House, kind: Kind, requests: int, rate: float | None = None) -> Run:
     """`requests` at once, or `rate` a second, from the first submission to the last `closed`."""
     batch = submissions_of(kind, requests, house.keyring("web"))
@@ -130,8 +140,7 @@ async def run_once(house: House, kind: Kind, requests: int, rate: float | None =
         await portal.all_closed()
         seconds = time.perf_counter() - started
         after = house.cpu_seconds()
-        if portal.outcomes != {"completed": requests} or portal.repeated:
-            raise WrongOutcomeError(f"{portal.outcomes} of {requests} requests, {portal.repeated} closed twice")
+        check_outcomes(portal)
     cpu = {name: (after[name] - before[name]) / requests * 1e6 for name in after}
     now = await house.written()
     return Run(requests, seconds, cpu, house.memory(), {name: (now[name] - written[name]) / requests for name in now})
