@@ -28,7 +28,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from habeas.contracts import KeyFile
-from habeas.contracts.topics import DEAD_LETTER_LIMIT, MESSAGE_LIMIT
+from habeas.contracts.topics import DEAD_LETTER_LIMIT
 from habeas.settings import KafkaSettings, load
 from shared.clock import Clock, clock_with
 from shared.database import Pool, create_pool
@@ -56,6 +56,12 @@ waits as long; asking more often costs an idle service more."""
 _LINGER = 0.025
 """Seconds from one batch to the next, at least: each costs some fifteen round trips however small it is. A record that
 comes after a quiet moment does not wait."""
+
+_LEAST_SHARE = 50
+"""The part of a batch that each group of topics has, however much waits on those before it: nothing waits for ever."""
+
+_FETCH_BYTES = 512 * 1024
+"""What is asked for of each partition at a time; a larger record comes all the same, alone (KIP-74)."""
 
 _SESSION_MS = 6_000
 """How long a killed member keeps its partitions: the least that a broker allows by default."""
@@ -87,6 +93,8 @@ class Parts:
     """What makes a service this one and no other."""
 
     routes: Sequence[Route]
+    first: Sequence[Sequence[str]] = ()
+    """Groups of topics that a batch is filled from, in this order and before all others, where more waits than fits."""
     settle: Settle = nothing_to_settle
     on_refused: Settle = nothing_to_settle
     repair: Repair = nothing_to_repair
@@ -137,7 +145,7 @@ class Service:
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.NACK_ON_ERROR,
             no_reply=True,
-            max_partition_fetch_bytes=2 * MESSAGE_LIMIT,
+            max_partition_fetch_bytes=_FETCH_BYTES,
             fetch_max_bytes=8 * DEAD_LETTER_LIMIT,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             session_timeout_ms=_SESSION_MS,
@@ -176,23 +184,22 @@ class Service:
             raise ExhaustedError(self._exhausted) from None  # FastStream logs its text: never that of a driver's error
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> tuple[Any, ...]:
-        """A batch with a fair share of each partition.
+        """A batch with a fair share of each partition of a group of topics, group by group.
 
         The answers to one request lie on as many topics as there are systems: taken together, it is decided about once.
         """
         most = self._settings.batch_records
-        share = max(1, most // max(1, len(consumer.assignment())))
-        records = _all_of(await consumer.getmany(timeout_ms=_POLL_MS, max_records=share))
+        records = _all_of(await consumer.getmany(timeout_ms=_POLL_MS, max_records=max(1, most // _LEAST_SHARE)))
         early = self._begun + _LINGER - time.monotonic()
         if records and early > 0:
             await asyncio.sleep(early)
-        more = bool(records)
-        while more and len(records) < most:
-            before = len(records)
-            for partition in consumer.assignment() - consumer.paused():
-                if len(records) < most:
-                    records += await _rest(consumer, partition, min(share, most - len(records)))
-            more = len(records) > before
+        if records:
+            reading = consumer.assignment() - consumer.paused()
+            named = {topic for group in self._parts.first for topic in group}
+            groups = [[each for each in reading if each.topic in group] for group in self._parts.first]
+            groups.append([each for each in reading if each.topic not in named])
+            for behind, group in zip(reversed(range(len(groups))), groups, strict=True):
+                await _fill(records, most - behind * (most // _LEAST_SHARE), consumer, group)
         self._begun = time.monotonic()
         return tuple(records)
 
@@ -297,6 +304,20 @@ class Service:
 
 def _all_of(found: Mapping[TopicPartition, Sequence[Any]]) -> list[Any]:
     return [*chain.from_iterable(found.values())]
+
+
+async def _fill(
+    records: list[Any], most: int, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
+) -> None:
+    """From all partitions alike, until there are `most` records or no more have come."""
+    more = True
+    while more and len(records) < most:
+        before = len(records)
+        share = max(1, (most - before) // max(1, len(partitions)))
+        for partition in partitions:
+            if len(records) < most:
+                records += await _rest(consumer, partition, min(share, most - len(records)))
+        more = len(records) > before
 
 
 async def _rest(consumer: AIOKafkaConsumer, partition: TopicPartition, limit: int) -> list[Any]:
