@@ -60,13 +60,13 @@ class Wanted:
         """Whether less than all of the open (or closed) ones is asked for."""
         return self.overdue or any((self.due_before, self.state, self.right))
 
-    def open_arguments(self) -> tuple[str | None, ...]:
+    def open_arguments(self) -> tuple[datetime | str | None, ...]:
         bound = day = None
         if self.due_before is not None:
             # The index holds instants: the last second of a day is over everywhere a day later at the latest.
-            bound = _written(datetime.combine(self.due_before, time(), UTC) + timedelta(days=1))
+            bound = datetime.combine(self.due_before, time(), UTC) + timedelta(days=1)
             day = self.due_before.isoformat()
-        return _written(self.now) if self.overdue else None, bound, day, self.state, self.right
+        return self.now if self.overdue else None, bound, day, self.state, self.right
 
     def closed_arguments(self) -> tuple[bool | str | None, ...]:
         return self.overdue, self.due_before.isoformat() if self.due_before else None, self.right
@@ -144,7 +144,7 @@ async def find_case(connection: Connection, named: UUID | str) -> Case:
     """The request with this id or reference. Raises UnknownRequestError."""
     query = SQL["case_by_id"] if isinstance(named, UUID) else SQL["case_by_reference"]
     row = await connection.fetchrow(query, named)
-    if row is None or row["opened"] is None:
+    if row is None:
         raise UnknownRequestError(str(named))
     request_id = row["request_id"]
     systems = await connection.fetchval(SQL["plan"], request_id)
@@ -189,8 +189,3 @@ def _attempts(plan: Sequence[PlannedSystem], results: Sequence[Any], progressed:
                 )
             )
     return found
-
-
-def _written(instant: datetime) -> str:
-    """As a status has it."""
-    return instant.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

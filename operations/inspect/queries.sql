@@ -1,61 +1,62 @@
 -- What operators read of the collector's tables; search_path is its schema. `paused` and `resume` are for any service's.
--- Instants are compared as the text that the status has (UTC, whole seconds, `Z`), since that is what its indexes hold.
 
 -- name: open_requests
 SELECT status::text AS status
 FROM cases
-WHERE status ->> 'state' <> 'closed'
-  AND ($1::text IS NULL OR status -> 'due' ->> 'at' < $1 OR (status ->> 'overdue')::boolean)
-  AND ($2::text IS NULL OR status -> 'due' ->> 'at' < $2)
+WHERE closed_at IS NULL AND status IS NOT NULL
+  AND ($1::timestamptz IS NULL OR due_at < $1 OR (status ->> 'overdue')::boolean)
+  AND ($2::timestamptz IS NULL OR due_at < $2)
   AND ($3::text IS NULL OR status -> 'due' ->> 'on' < $3)
   AND ($4::text IS NULL OR status ->> 'state' = $4)
   AND ($5::text IS NULL OR status ->> 'right' = $5)
-ORDER BY status -> 'due' ->> 'at', request_id
+ORDER BY due_at, request_id
 LIMIT $6
 
 -- name: count_open
 SELECT count(*)
 FROM (
     SELECT FROM cases
-    WHERE status ->> 'state' <> 'closed'
-      AND ($1::text IS NULL OR status -> 'due' ->> 'at' < $1 OR (status ->> 'overdue')::boolean)
-      AND ($2::text IS NULL OR status -> 'due' ->> 'at' < $2)
+    WHERE closed_at IS NULL AND status IS NOT NULL
+      AND ($1::timestamptz IS NULL OR due_at < $1 OR (status ->> 'overdue')::boolean)
+      AND ($2::timestamptz IS NULL OR due_at < $2)
       AND ($3::text IS NULL OR status -> 'due' ->> 'on' < $3)
       AND ($4::text IS NULL OR status ->> 'state' = $4)
       AND ($5::text IS NULL OR status ->> 'right' = $5)
-    ORDER BY status -> 'due' ->> 'at'
+    ORDER BY due_at
     LIMIT $6
 ) AS counted
 
 -- name: closed_requests
 SELECT status::text AS status
 FROM cases
-WHERE status ->> 'state' = 'closed'
+WHERE closed_at IS NOT NULL
   AND (NOT $1 OR (status ->> 'overdue')::boolean)
   AND ($2::text IS NULL OR status -> 'due' ->> 'on' < $2)
   AND ($3::text IS NULL OR status ->> 'right' = $3)
-ORDER BY status ->> 'since' DESC, request_id
+ORDER BY closed_at DESC, request_id
 LIMIT $4
 
 -- name: count_closed
 SELECT count(*)
 FROM (
     SELECT FROM cases
-    WHERE status ->> 'state' = 'closed'
+    WHERE closed_at IS NOT NULL
       AND (NOT $1 OR (status ->> 'overdue')::boolean)
       AND ($2::text IS NULL OR status -> 'due' ->> 'on' < $2)
       AND ($3::text IS NULL OR status ->> 'right' = $3)
-    ORDER BY status ->> 'since' DESC
+    ORDER BY closed_at DESC
     LIMIT $4
 ) AS counted
 
 -- name: case_by_id
-SELECT request_id, (opened - 'personal')::text AS opened, status::text AS status FROM cases WHERE request_id = $1
+SELECT request_id, (body::jsonb - 'personal')::text AS opened, status::text AS status
+FROM cases JOIN openings USING (request_id)
+WHERE request_id = $1
 
 -- name: case_by_reference
-SELECT request_id, (opened - 'personal')::text AS opened, status::text AS status
-FROM cases
-WHERE status ->> 'reference' = $1
+SELECT request_id, (body::jsonb - 'personal')::text AS opened, status::text AS status
+FROM cases JOIN openings USING (request_id)
+WHERE reference = $1
 
 -- name: plan
 SELECT systems::text FROM plans WHERE request_id = $1

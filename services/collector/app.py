@@ -35,7 +35,7 @@ class CollectorSettings(ServiceSettings):
 def assemble(context: Context[CollectorSettings]) -> Parts:
     assembler = Assembler(context.registry, open_store(context.settings.store_url))
     handlers = Handlers(context.registry, context.clock, assembler.wake)
-    commands = Commands(handlers.case_of)
+    commands = Commands(handlers.marketing)
     systems = tuple(results(system) for system in context.registry.systems)
 
     @asynccontextmanager
@@ -55,6 +55,8 @@ def assemble(context: Context[CollectorSettings]) -> Parts:
             Route(systems, TaskFinished, handlers.finished),
             *(Route((COMMANDS,), command, commands.ordered) for command in get_args(Command)),
         ),
+        # What may end a request comes before what begins one: in a flood all is known when it is decided about.
+        first=((PROGRESS,), systems),
         settle=handlers.settle,
         repair=handlers.repair,
         beside=beside,

@@ -25,8 +25,9 @@ from habeas.contracts.vocabulary import SystemState
 from services.collector import store
 from services.collector.answer import AnswerFacts, AnswerWriter, Contribution, held
 from services.collector.answer.writer import MEDIA_TYPE
-from services.collector.handlers import opened_personal
-from services.collector.store import Locked, Records
+from services.collector.case import Case
+from services.collector.letters import opened_personal
+from services.collector.store import Records
 from shared.events import SERVICES, AnswerObject, Audience
 from shared.messaging.consumer import Consumer, is_transient
 from shared.messaging.work import Work
@@ -103,13 +104,13 @@ class Assembler:
         work.touched.update(done)
 
     async def _make_all(
-        self, cases: Sequence[Locked], records: Mapping[UUID, list[Records]], work: Work
+        self, cases: Sequence[Case], records: Mapping[UUID, list[Records]], work: Work
     ) -> tuple[dict[UUID, tuple[str, datetime]], list[UUID]]:
         """The answers, and the requests whose answer cannot be made: those must not hold up the others."""
         made: dict[UUID, tuple[str, datetime]] = {}
         failed: list[UUID] = []
 
-        async def attempt(case: Locked) -> None:
+        async def attempt(case: Case) -> None:
             request_id = case.opened.request_id
             try:
                 made[request_id] = await self._make(case, records[request_id], work)
@@ -124,7 +125,7 @@ class Assembler:
                 await asyncio.sleep(0)
         return made, failed
 
-    async def _make(self, locked: Locked, records: list[Records], work: Work) -> tuple[str, datetime]:
+    async def _make(self, locked: Case, records: list[Records], work: Work) -> tuple[str, datetime]:
         request_id = locked.opened.request_id
         content = self._writer.assemble(_facts(locked, records, work), _contributions(locked, records, work))
         secret = new_artifact_key()
@@ -146,7 +147,7 @@ class Assembler:
         return seal_personal(work.keyring, place, answer), expires_at
 
 
-def _facts(locked: Locked, records: list[Records], work: Work) -> AnswerFacts:
+def _facts(locked: Case, records: list[Records], work: Work) -> AnswerFacts:
     opened = opened_personal(locked, work)
     return AnswerFacts(
         request_id=locked.opened.request_id,
@@ -163,7 +164,7 @@ def _facts(locked: Locked, records: list[Records], work: Work) -> AnswerFacts:
     )
 
 
-def _contributions(locked: Locked, records: list[Records], work: Work) -> list[Contribution]:
+def _contributions(locked: Case, records: list[Records], work: Work) -> list[Contribution]:
     by_task = {(entry.task_id, entry.system): entry for entry in records}
     contributions = []
     for planned in locked.plan or ():

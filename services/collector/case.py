@@ -10,7 +10,7 @@ from uuid import UUID
 from habeas.contracts.result import SummaryItem
 from habeas.contracts.status import StatusChanged
 from habeas.contracts.vocabulary import Action
-from shared.events import Audience, DeliveryResult, Notice, PlannedSystem, Recipient, RequestOpened
+from shared.events import DeliveryResult, Notice, PlannedSystem, Recipient, RequestOpened
 
 
 class ReviewReason(StrEnum):
@@ -52,8 +52,7 @@ class Order:
     """Of `weigh` the verdict, of `retry` the system, of `release` the reason of the review that it ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """A system's answer, without its records."""
 
     system: str
@@ -61,29 +60,28 @@ class Result:
     summary: tuple[SummaryItem, ...]
     error: str | None = None
     """The code of what stood in its way."""
-    action: str | None = None
-    """What the task asked for."""
+    found: str | None = None
+    """Identifiers for other systems, sealed for the services; None where there are none."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, since that triples what it costs to make one; nothing changes it all the same
 class Case:
     """All that is known about a request, and what was said about it."""
 
     opened: RequestOpened
-    reachable: bool
-    """Whether there is an address to write to."""
     plan: tuple[PlannedSystem, ...] | None = None
     results: Mapping[UUID, Result] = field(default_factory=dict)
     working: Set[UUID] = frozenset()
     deliveries: Mapping[str, DeliveryResult] = field(default_factory=dict)
     """By notice, of mails to the requester."""
+    answer_object: str | None = None
+    """Where the answer lies and what opens it, sealed."""
     answer_expires_at: datetime | None = None
     """Set once the answer lies in the store."""
     status: StatusChanged | None = None
     reported: frozenset[str] = frozenset()
     noticed: frozenset[str] = frozenset()
     """The marks of the notices that were asked for."""
-    audience: Audience = Audience.PERSON
     marketing: Set[tuple[str, str]] = frozenset()
     """System and category of direct marketing: an objection to it is not weighed (GDPR Art. 21(3))."""
     withdrawn: bool = False
@@ -92,8 +90,8 @@ class Case:
     orders: tuple[Order, ...] = ()
     said: frozenset[str] = frozenset()
     """What fan-out was told: `collected`, `stopped`, the ids of orders."""
-    answers: dict[str, Result | None] = field(default_factory=dict, init=False, compare=False, repr=False)
-    """By system the answer that counts, as far as anybody has asked for it (`results.result_of`)."""
+    answers: Mapping[str, Result] | None = field(default=None, init=False, compare=False, repr=False)
+    """By system the answer that counts, once anybody has asked for it (`results.answers`)."""
 
 
 class Told(NamedTuple):
@@ -125,8 +123,7 @@ COLLECTED: Final = "collected"
 STOPPED: Final = "stopped"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """What is to be said and done now."""
 
     status: StatusChanged | None = None
@@ -145,6 +142,8 @@ class Step:
     @property
     def said(self) -> frozenset[str]:
         """What fan-out is told with it."""
+        if not (self.rounds or self.collected or self.stop is not None):
+            return frozenset()
         marks = {str(each.order_id) for each in self.rounds}
         return frozenset(
             {*marks, *([COLLECTED] if self.collected else []), *([STOPPED] if self.stop is not None else [])}

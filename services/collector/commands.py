@@ -1,6 +1,6 @@
 """Commands in, decisions out: what a person of the privacy team orders about an accepted request."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from uuid import UUID
 
@@ -16,7 +16,6 @@ from habeas.contracts.command import (
 from habeas.contracts.topics import DECISIONS, PROGRESS
 from services.collector import domain, store
 from services.collector.case import Case, Order, OrderKind
-from services.collector.store import Locked
 from shared.events import RequestCollected
 from shared.messaging.received import Received
 from shared.messaging.work import Work
@@ -25,15 +24,18 @@ Command = CommandWeigh | CommandLift | CommandRetry | CommandRelease
 
 
 class Commands:
-    def __init__(self, case_of: Callable[[Locked], Case]) -> None:
-        self._case_of = case_of
+    def __init__(self, marketing: Set[tuple[str, str]]) -> None:
+        """`marketing`: systems and their categories of direct marketing."""
+        self._marketing = marketing
 
     async def ordered(self, batch: Sequence[Received[Command, None]], work: Work) -> None:
         """Each is decided once, under the lock of its case; a command that comes again gets the same decision."""
         decided = dict(await store.decided(work.connection, {received.body.command_id for received in batch}))
         cases = {
-            locked.opened.request_id: self._case_of(locked)
-            for locked in await store.lock_cases(work.connection, {received.request_id for received in batch})
+            case.opened.request_id: case
+            for case in await store.lock_cases(
+                work.connection, {received.request_id for received in batch}, self._marketing
+            )
         }
         for received in batch:
             command = received.body

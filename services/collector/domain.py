@@ -5,10 +5,10 @@ facts came in, and nothing new for facts that it has seen.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, assert_never
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, assert_never
 
 from habeas.contracts.command import Verdict
 from habeas.contracts.status import AnswerStatus, StatusChanged, StatusReason, SystemStatus
@@ -21,6 +21,7 @@ from services.collector.case import (
     Order,
     OrderKind,
     ReasonCode,
+    Result,
     ReviewReason,
     Round,
     Step,
@@ -53,8 +54,7 @@ _EACH_ORDER: Final = 100
 """More than there are reasons for a review."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Standing:
+class _Standing(NamedTuple):
     """Where a request stands by its facts."""
 
     state: RequestState
@@ -70,19 +70,17 @@ def advance(case: Case, now: datetime) -> Step:
     if case.status is not None and case.status.state == RequestState.CLOSED:
         return _after_the_end(case, case.status)
     standing = _standing(case)
-    notices = tuple(told for told in _notices(case, standing) if told.mark not in case.noticed)
-    finished = results.finished(case)
     waiting = any(item.state == SystemState.WAITING for item in case.plan or ())
-    report = tuple(sorted(finished)) if waiting and finished - case.reported else ()
     withdrawn = standing.outcome is RequestOutcome.WITHDRAWN or standing.final is Notice.WITHDRAWN
+    finished = results.finished(case) if waiting or withdrawn else frozenset()
     return Step(
         status=_status(case, standing, now),
-        report=report,
-        notices=notices,
+        report=tuple(sorted(finished)) if waiting and finished - case.reported else (),
+        notices=tuple([told for told in _notices(case, standing) if told.mark not in case.noticed]),
         assemble=standing.assemble and case.answer_expires_at is None,
         collected=_is_collected(case, standing) and COLLECTED not in case.said,
         stop=tuple(sorted(finished)) if withdrawn and STOPPED not in case.said else None,
-        rounds=tuple(each for each in _rounds(case) if str(each.order_id) not in case.said),
+        rounds=tuple([each for each in _rounds(case) if str(each.order_id) not in case.said]),
     )
 
 
@@ -107,12 +105,8 @@ def _under_way(case: Case, plan: Sequence[PlannedSystem]) -> _Standing:
         return _review(ReviewReason.PREDECESSOR_MISSING)
     if ReasonCode.COMES_AFTER_ANOTHER in why:
         return _Standing(RequestState.WAITING, reason=StatusReason(code=ReasonCode.COMES_AFTER_ANOTHER))
-    again = results.repeating(case)
-    unanswered = [
-        item
-        for item in plan
-        if item.state != SystemState.EXCLUDED and (results.result_of(case, item) is None or item.system in again)
-    ]
+    answered = results.answers(case).keys() - results.repeating(case)
+    unanswered = [item for item in plan if item.state != SystemState.EXCLUDED and item.system not in answered]
     if results.has_failed(case) and all(item.state == SystemState.WAITING for item in unanswered):
         return _review(ReviewReason.SYSTEM_FAILED)  # those that wait, wait for what the failed one may yet find
     if unanswered:
@@ -184,16 +178,18 @@ def _is_taken_back(case: Case) -> bool:
 
 def _ended(case: Case, outcome: RequestOutcome, reason: StatusReason | None) -> _Standing:
     """All is decided; it is closed once the person has been told."""
-    answered = case.opened.right in COPIES and case.audience is not Audience.BYSTANDER and outcome in _DONE
+    answered = case.opened.right in COPIES and case.opened.audience is not Audience.BYSTANDER and outcome in _DONE
     if answered and case.answer_expires_at is None:
         return _Standing(RequestState.IN_PROGRESS, assemble=True)
     # The answer itself is always sent by us: only its link opens it, and that link stands in the mail alone.
     told_by_us = answered or case.opened.notify_by != NotifyBy.PORTAL
-    nobody = not case.reachable and (case.audience is Audience.BYSTANDER or outcome is RequestOutcome.WITHDRAWN)
+    nobody = not case.opened.reachable and (
+        case.opened.audience is Audience.BYSTANDER or outcome is RequestOutcome.WITHDRAWN
+    )
     untold = _Standing(RequestState.CLOSED, outcome, reason)
     if not told_by_us or nobody:
         return untold
-    if not case.reachable:
+    if not case.opened.reachable:
         let_go = results.is_released(case, ReviewReason.NO_ADDRESS)
         return untold if let_go else _review(ReviewReason.NO_ADDRESS)
     final = _FINAL[outcome]
@@ -213,7 +209,7 @@ def _review(reason: ReviewReason) -> _Standing:
 
 def _notices(case: Case, standing: _Standing) -> Iterable[Told]:
     opened = case.opened
-    if opened.decision != Decision.REFUSED and opened.notify_by != NotifyBy.PORTAL and case.reachable:
+    if opened.decision != Decision.REFUSED and opened.notify_by != NotifyBy.PORTAL and case.opened.reachable:
         yield Told(Notice.ACKNOWLEDGED, Recipient.REQUESTER)
     if standing.final is not None:
         yield Told(standing.final, Recipient.REQUESTER)
@@ -234,10 +230,13 @@ def _is_untold(case: Case, lifts: Sequence[Order]) -> bool:
 
 def _status(case: Case, standing: _Standing, now: datetime) -> StatusChanged | None:
     last, opened = case.status, case.opened
-    fresh = StatusChanged(
+    answer = None
+    if case.answer_expires_at and not _is_taken_back(case):
+        answer = AnswerStatus(available=True, expires_at=case.answer_expires_at)
+    return _if_new(
+        last,
         request_id=opened.request_id,
         reference=opened.reference,
-        version=last.version if last else 1,
         state=standing.state,
         outcome=standing.outcome,
         right=opened.right,
@@ -245,27 +244,38 @@ def _status(case: Case, standing: _Standing, now: datetime) -> StatusChanged | N
         received_at=opened.received_at,
         since=last.since if last and last.state == standing.state else now,
         due=opened.due,
-        overdue=last.overdue if last else False,
-        systems=tuple(_system(case, planned) for planned in case.plan or ()),
-        answer=AnswerStatus(available=True, expires_at=case.answer_expires_at)
-        if case.answer_expires_at and not _is_taken_back(case)
-        else None,
+        systems=_systems(case),
+        answer=answer,
         reason=standing.reason,
     )
+
+
+def _if_new(last: StatusChanged | None, **members: Any) -> StatusChanged | None:
+    """The next version, unless it would say what `last` does. Most often it would, so it is compared before it is
+    made. What is not among `members` stays as it was."""
     if last is None:
-        return fresh
-    return None if fresh == last else fresh.model_copy(update={"version": last.version + 1})
+        return StatusChanged(version=1, **members)
+    if members.items() <= vars(last).items():
+        return None
+    return StatusChanged(**{**vars(last), **members, "version": last.version + 1})
 
 
-def _system(case: Case, planned: PlannedSystem) -> SystemStatus:
-    result = results.result_of(case, planned)
+def _systems(case: Case) -> tuple[SystemStatus, ...]:
+    answers = results.answers(case)
+    return tuple([_system(case, planned, answers.get(planned.system)) for planned in case.plan or ()])
+
+
+def _system(case: Case, planned: PlannedSystem, result: Result | None) -> SystemStatus:
     if result is not None:
-        return SystemStatus(
-            system=planned.system, state=SystemState.FINISHED, outcome=result.outcome, reason=result.error
-        )
+        return _system_status(planned.system, SystemState.FINISHED, result.outcome, result.error)
     working = planned.task_id in case.working
-    state = SystemState.WORKING if working else planned.state
-    return SystemStatus(system=planned.system, state=state, reason=planned.reason)
+    return _system_status(planned.system, SystemState.WORKING if working else planned.state, None, planned.reason)
+
+
+@lru_cache(maxsize=4096)
+def _system_status(system: str, state: str, outcome: str | None, reason: str | None) -> SystemStatus:
+    """Most requests' systems stand as others' do."""
+    return SystemStatus(system=system, state=state, outcome=outcome, reason=reason)
 
 
 def _is_collected(case: Case, standing: _Standing) -> bool:
@@ -304,7 +314,7 @@ def _after_the_end(case: Case, status: StatusChanged) -> Step:
         return Step(collected=collected)
     lift = lifts[0]
     told = Told(Notice.RESTRICTION_LIFTING, Recipient.REQUESTER)
-    by_us = case.opened.notify_by != NotifyBy.PORTAL and case.reachable
+    by_us = case.opened.notify_by != NotifyBy.PORTAL and case.opened.reachable
     untold = _is_untold(case, lifts)
     rounds: tuple[Round, ...] = ()
     if (not by_us or (told.notice in case.deliveries and not untold)) and str(lift.command_id) not in case.said:
@@ -318,14 +328,8 @@ def _after_the_end(case: Case, status: StatusChanged) -> Step:
         code = ReviewReason.LIFTING_NOT_TOLD
     review = Told(Notice.DPO_REVIEW, Recipient.DPO, _ordinal(ReviewReason.LIFTING_NOT_TOLD, case))
     wanted = [*([told] if by_us else ()), *([review] if untold else ())]
-    fresh = status.model_copy(
-        update={
-            "systems": tuple(_system(case, planned) for planned in case.plan or ()),
-            "reason": StatusReason(code=code),
-        }
-    )
     return Step(
-        status=None if fresh == status else fresh.model_copy(update={"version": status.version + 1}),
+        status=_if_new(status, systems=_systems(case), reason=StatusReason(code=code)),
         notices=tuple(each for each in wanted if each.mark not in case.noticed),
         rounds=(*rounds, *again),
         collected=collected,

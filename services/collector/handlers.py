@@ -1,7 +1,7 @@
 """Messages in: opened requests, plans, results, deliveries. Each is a fact; `settle` decides from all of them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from habeas.contracts.topics import DEAD_LETTERS, PROGRESS, status
 from habeas.dead_letters import dead_letter
 from services.collector import domain, letters, results, store
 from services.collector.case import Case, Step
-from services.collector.store import AnswerKey, KnownResult, Locked, NewResult, Orphan, Saved
+from services.collector.store import AnswerKey, KnownResult, NewResult, Orphan, Saved, Tasks
 from shared.clock import Clock
 from shared.database import Connection
 from shared.events import (
@@ -64,7 +64,7 @@ class Handlers:
         self._registry = registry
         self._clock = clock
         self._wake_assembler = wake_assembler
-        self._marketing = frozenset(
+        self.marketing = frozenset(
             (system.name, category.name)
             for system in registry.systems.values()
             for category in system.categories
@@ -111,27 +111,30 @@ class Handlers:
         first: dict[AnswerKey, Finished] = {}
         for received in own:
             first.setdefault(_key(received), received)
+        kid = work.keyring.sealing_kid(SERVICES)
         recorded = await store.record_results(
-            work.connection, [self._new_result(received, work) for received in first.values()]
+            work.connection, [self._new_result(received, kid, work) for received in first.values()]
         )
-        repeated = [
-            received for received in own if _key(received) not in recorded or received is not first[_key(received)]
-        ]
-        if repeated:
-            known = dict(await store.known_results(work.connection, {received.body.task_id for received in repeated}))
-            for received in repeated:
-                known[_key(received)] = await self._repeat(received, known[_key(received)], work)
+        if len(recorded) < len(own):
+            await self._repeated(
+                [each for each in own if _key(each) not in recorded or each is not first[_key(each)]], work
+            )
         unknown = [first[key] for key in recorded if key.asked_of(tasks) is None]
         if unknown:
             await store.record_orphans(work.connection, [_orphan(received, work) for received in unknown], work.now)
         work.touched.update(received.request_id for received in own)
 
-    def _new_result(self, received: Finished, work: Work) -> NewResult:
-        body = received.body
+    async def _repeated(self, repeated: Sequence[Finished], work: Work) -> None:
+        known = dict(await store.known_results(work.connection, {received.request_id for received in repeated}))
+        for received in repeated:
+            known[_key(received)] = await self._repeat(received, known[_key(received)], work)
+
+    def _new_result(self, received: Finished, kid: str, work: Work) -> NewResult:
+        """`kid` is the services' key of the moment, which fingerprints are made with."""
+        body, personal = received.body, received.personal
         system = self._registry.systems[received.participant]
-        aside = results.left_out(body.summary, received.personal.records)
-        kid = work.keyring.sealing_kid(SERVICES)
-        found = tuple(item for item in received.personal.identities if item.identity_type in system.provides)
+        aside = results.left_out(body.summary, personal.records) if personal.records else ()
+        found = tuple([item for item in personal.identities if item.identity_type in system.provides])
         outcome: str = _WITH_ARTIFACTS if body.artifacts else body.outcome
         if len(found) > _FOUND_LIMIT:
             outcome, found = _TOO_MANY_FOUND, ()
@@ -162,7 +165,7 @@ class Handlers:
             return known
         superseded = received.body.supersedes
         if superseded is not None:
-            newer = self._new_result(received, work)
+            newer = self._new_result(received, work.keyring.sealing_kid(SERVICES), work)
             if await store.replace_result(work.connection, newer, superseded, domain.FINAL_MARKS):
                 return KnownResult(newer.ce_id, newer.fingerprint, newer.kid)
         work.refuse(
@@ -179,23 +182,22 @@ class Handlers:
             return
         saved: list[Saved] = []
         assemble: list[UUID] = []
-        for locked in await store.lock_cases(work.connection, work.touched):
-            case = self.case_of(locked)
+        for case in await store.lock_cases(work.connection, work.touched, self.marketing):
             step = domain.advance(case, work.now)
-            self._say(locked, step, work)
-            newest = step.status or locked.status
+            text = self._say(case, step, work)
+            newest = step.status or case.status
             for told in step.notices:
-                reason = newest.reason if newest else None
-                letters.ask_for(told, locked, case, opened_personal(locked, work), reason, self._registry, work)
+                letters.ask_for(told, case, newest.reason if newest else None, self._registry, work)
             if step.assemble:
-                assemble.append(locked.opened.request_id)
+                assemble.append(case.opened.request_id)
             if newest is not None and (step.status or step.report or step.notices or step.said):
                 saved.append(
                     Saved(
                         newest,
-                        locked.reported | frozenset(step.report),
-                        locked.noticed | {told.mark for told in step.notices},
-                        locked.said | step.said,
+                        case.reported.union(step.report),
+                        case.noticed.union([told.mark for told in step.notices]),
+                        case.said | step.said,
+                        text,
                     )
                 )
         await store.save(work.connection, saved)
@@ -203,17 +205,15 @@ class Handlers:
             await store.queue_assemblies(work.connection, assemble, work.now)
             work.after_commit.append(self._wake_assembler)
 
-    def case_of(self, locked: Locked) -> Case:
-        """The case as the rules see it."""
-        return locked.case(self._marketing)
-
-    def _say(self, locked: Locked, step: Step, work: Work) -> None:
-        """To the portal and to fan-out."""
-        request_id = locked.opened.request_id
+    def _say(self, case: Case, step: Step, work: Work) -> str | None:
+        """To the portal and to fan-out. Returns the status as it is published, where there is a new one."""
+        request_id, text = case.opened.request_id, None
         if step.status is not None:
-            work.send(status(locked.opened.portal), step.status, subject=request_id)
+            event = _status_event(step.status, work.now)
+            work.outgoing.append(Outgoing.of(status(case.opened.portal), event))
+            text = event.data.decode()
         if step.report:
-            self._report(locked, step.report, work)
+            self._report(case, step.report, work)
         if step.collected:
             work.send(PROGRESS, RequestCollected(request_id=request_id), subject=request_id)
         if step.stop is not None:
@@ -227,14 +227,15 @@ class Handlers:
                 categories=each.categories,
             )
             work.send(PROGRESS, body, subject=request_id)
+        return text
 
-    def _report(self, locked: Locked, systems: tuple[str, ...], work: Work) -> None:
+    def _report(self, case: Case, systems: tuple[str, ...], work: Work) -> None:
         """Tell fan-out who has finished, with everything found so far."""
-        request_id = locked.opened.request_id
+        request_id = case.opened.request_id
         identities: list[Identity] = []
-        for sealed in locked.sealed_results:
-            if sealed.found is not None and sealed.system in systems:
-                found = work.open(SystemsFinished, FoundPersonal, sealed.found, subject=request_id)
+        for result in case.results.values():
+            if result.found is not None and result.system in systems:
+                found = work.open(SystemsFinished, FoundPersonal, result.found, subject=request_id)
                 identities.extend(found.identities)
         body = SystemsFinished(
             request_id=request_id,
@@ -264,10 +265,12 @@ class Handlers:
         if not versions:
             return ()
         newer = await store.newer_statuses(connection, versions)
-        return [Outgoing.of(topics[newest.request_id], self._status_event(newest)) for newest in newer]
+        now = self._clock()
+        return [Outgoing.of(topics[newest.request_id], _status_event(newest, now)) for newest in newer]
 
-    def _status_event(self, newest: StatusChanged) -> CloudEvent:
-        return write(newest, subject=newest.request_id, source="habeas/collector", now=self._clock())
+
+def _status_event(said: StatusChanged, now: datetime) -> CloudEvent:
+    return write(said, subject=said.request_id, source="habeas/collector", now=now)
 
 
 def _is_own(received: Finished, work: Work) -> bool:
@@ -277,7 +280,7 @@ def _is_own(received: Finished, work: Work) -> bool:
     return own
 
 
-def _is_foreign(received: OfTask, tasks: Mapping[tuple[UUID, UUID], str], work: Work) -> bool:
+def _is_foreign(received: OfTask, tasks: Mapping[UUID, Tasks], work: Work) -> bool:
     """Whether the task was given to another system. Without a plan nobody can tell yet."""
     foreign = _key(received).asked_of(tasks) not in {None, received.participant}
     if foreign:
@@ -304,7 +307,3 @@ def _orphan(received: Finished, work: Work) -> Orphan:
         now=work.now,
     )
     return Orphan(_key(received), letter.data.decode())
-
-
-def opened_personal(locked: Locked, work: Work) -> OpenedPersonal:
-    return work.open(RequestOpened, OpenedPersonal, locked.opened.personal, subject=locked.opened.request_id)

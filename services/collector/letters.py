@@ -9,7 +9,6 @@ from habeas.contracts.topics import OUTCOMES
 from habeas.contracts.vocabulary import RequestOutcome
 from services.collector import results
 from services.collector.case import Case, Told
-from services.collector.store import Locked
 from shared import people
 from shared.events import (
     SERVICES,
@@ -21,6 +20,7 @@ from shared.events import (
     NoticeRequested,
     OpenedPersonal,
     Recipient,
+    RequestOpened,
 )
 from shared.messaging.work import Work
 from shared.registry import Registry
@@ -30,17 +30,9 @@ _BEFORE_THE_END: Final = frozenset({Notice.ACKNOWLEDGED, Notice.RESTRICTION_LIFT
 """Notices that tell nothing of what was done."""
 
 
-def ask_for(
-    told: Told,
-    locked: Locked,
-    case: Case,
-    opened: OpenedPersonal,
-    reason: StatusReason | None,
-    registry: Registry,
-    work: Work,
-) -> None:
+def ask_for(told: Told, case: Case, reason: StatusReason | None, registry: Registry, work: Work) -> None:
     """Queue the request for one notice."""
-    request, notice = locked.opened, told.notice
+    request, notice = case.opened, told.notice
     body = NoticeRequested(
         request_id=request.request_id,
         notice=notice,
@@ -54,18 +46,19 @@ def ask_for(
         due=request.due,
         outcome=RequestOutcome(notice) if notice in _OUTCOMES else None,
         reason=reason,
-        personal=work.seal(
-            NoticeRequested, _personal(told, locked, case, opened, registry, work), subject=request.request_id
-        ),
+        personal=work.seal(NoticeRequested, _personal(told, case, registry, work), subject=request.request_id),
     )
     work.send(OUTCOMES, body, subject=request.request_id)
 
 
-def _personal(
-    told: Told, locked: Locked, case: Case, opened: OpenedPersonal, registry: Registry, work: Work
-) -> NoticePersonal:
+def opened_personal(case: Case, work: Work) -> OpenedPersonal:
+    return work.open(RequestOpened, OpenedPersonal, case.opened.personal, subject=case.opened.request_id)
+
+
+def _personal(told: Told, case: Case, registry: Registry, work: Work) -> NoticePersonal:
+    opened = opened_personal(case, work)
     to_requester = told.recipient is Recipient.REQUESTER
-    if to_requester and case.audience is Audience.BYSTANDER:
+    if to_requester and case.opened.audience is Audience.BYSTANDER:
         # Whoever reported learns that it was dealt with, and nothing of what is or was held.
         return NoticePersonal(
             email=people.address(opened), language=opened.requester.language, audience=Audience.BYSTANDER
@@ -73,9 +66,9 @@ def _personal(
     final = told.notice not in _BEFORE_THE_END
     items, systems = results.statement(case) if final else ((), ())
     answer = None
-    if to_requester and final and locked.answer_object is not None:
-        place = Place(SERVICES, AnswerObject.__name__, locked.opened.request_id)
-        answer = read_personal(work.keyring, place, locked.answer_object, AnswerObject)
+    if to_requester and final and case.answer_object is not None:
+        place = Place(SERVICES, AnswerObject.__name__, case.opened.request_id)
+        answer = read_personal(work.keyring, place, case.answer_object, AnswerObject)
     return NoticePersonal(
         email=people.address(opened) if to_requester else None,
         name=people.name(opened) if to_requester else None,
@@ -83,7 +76,7 @@ def _personal(
         statement=items,
         systems=systems,
         answer=answer,
-        audience=case.audience if to_requester else Audience.PERSON,
+        audience=case.opened.audience if to_requester else Audience.PERSON,
         not_covered=tuple(
             NotCovered(system=planned.system, category=out.category, ground=out.ground)
             for planned in (case.plan or () if final else ())

@@ -1,9 +1,17 @@
 -- name: open
-INSERT INTO cases AS known (request_id, opened_version, opened)
-SELECT request_id, version, opened::jsonb
-FROM unnest($1::uuid[], $2::integer[], $3::text[]) AS new (request_id, version, opened)
-ON CONFLICT (request_id) DO UPDATE SET opened = excluded.opened, opened_version = excluded.opened_version
-WHERE known.opened_version < excluded.opened_version
+WITH said AS (
+    INSERT INTO openings AS known (request_id, version, body)
+    SELECT request_id, version, body::json
+    FROM unnest($1::uuid[], $2::integer[], $3::text[]) AS new (request_id, version, body)
+    ON CONFLICT (request_id) DO UPDATE SET version = excluded.version, body = excluded.body
+    WHERE known.version < excluded.version
+    RETURNING request_id
+)
+INSERT INTO cases (request_id, reference, due_at)
+SELECT request_id, reference, due_at
+FROM said JOIN unnest($1::uuid[], $4::text[], $5::timestamptz[]) AS new (request_id, reference, due_at) USING (request_id)
+ORDER BY request_id
+ON CONFLICT (request_id) DO UPDATE SET reference = excluded.reference, due_at = excluded.due_at
 
 -- name: withdraw
 INSERT INTO cases AS known (request_id, withdrawn_at) SELECT * FROM unnest($1::uuid[], $2::timestamptz[])
@@ -23,11 +31,11 @@ INSERT INTO decisions (command_id, body) VALUES ($1, $2::jsonb)
 INSERT INTO orders (command_id, request_id, kind, argument, ordered_at) VALUES ($1, $2, $3, $4, $5)
 
 -- name: opened
-SELECT request_id FROM cases WHERE request_id = ANY($1::uuid[]) AND opened IS NOT NULL
+SELECT request_id FROM openings WHERE request_id = ANY($1::uuid[])
 
 -- name: plan
 INSERT INTO plans AS known (request_id, version, systems)
-SELECT request_id, version, systems::jsonb
+SELECT request_id, version, systems::json
 FROM unnest($1::uuid[], $2::integer[], $3::text[]) AS new (request_id, version, systems)
 ON CONFLICT (request_id) DO UPDATE SET version = excluded.version, systems = excluded.systems
 WHERE known.version < excluded.version
@@ -35,16 +43,16 @@ WHERE known.version < excluded.version
 -- name: record_results
 INSERT INTO results
     (task_id, request_id, system, ce_id, outcome, summary, personal, found, fingerprint, kid, received_at, error)
-SELECT task_id, request_id, system, ce_id, outcome, summary::jsonb, personal, found, fingerprint, kid, received_at, error
+SELECT task_id, request_id, system, ce_id, outcome, summary::json, personal, found, fingerprint, kid, received_at, error
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
             $9::bytea[], $10::text[], $11::timestamptz[], $12::text[])
      AS new (task_id, request_id, system, ce_id, outcome, summary, personal, found, fingerprint, kid, received_at, error)
-ON CONFLICT (task_id, system, request_id) DO NOTHING
+ON CONFLICT (request_id, task_id, system) DO NOTHING
 RETURNING task_id, system, request_id
 
 -- name: replace_result
 UPDATE results
-SET ce_id = $2, outcome = $3, summary = $4::jsonb, personal = $5, found = $6, fingerprint = $7, kid = $8,
+SET ce_id = $2, outcome = $3, summary = $4::json, personal = $5, found = $6, fingerprint = $7, kid = $8,
     received_at = $9, error = $13
 WHERE task_id = $1 AND ce_id = $10 AND system = $11 AND request_id = $12
   AND EXISTS (
@@ -60,7 +68,7 @@ WHERE task_id = $1 AND ce_id = $10 AND system = $11 AND request_id = $12
 RETURNING task_id
 
 -- name: known_results
-SELECT task_id, request_id, system, ce_id, fingerprint, kid FROM results WHERE task_id = ANY($1::uuid[])
+SELECT task_id, request_id, system, ce_id, fingerprint, kid FROM results WHERE request_id = ANY($1::uuid[])
 
 -- name: plans
 SELECT request_id, systems FROM plans WHERE request_id = ANY($1::uuid[])
@@ -70,7 +78,7 @@ INSERT INTO orphans (task_id, system, request_id, dead_letter, since)
 SELECT task_id, system, request_id, dead_letter::jsonb, since
 FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::timestamptz[])
      AS new (task_id, system, request_id, dead_letter, since)
-ON CONFLICT (task_id, system, request_id) DO NOTHING
+ON CONFLICT (request_id, task_id, system) DO NOTHING
 
 -- name: claim_orphans
 SELECT task_id, request_id, system, dead_letter
@@ -83,19 +91,19 @@ FOR UPDATE SKIP LOCKED
 -- name: keep_orphans
 DELETE FROM orphans
 USING unnest($1::uuid[], $2::text[], $3::uuid[]) AS kept (task_id, system, request_id)
-WHERE orphans.task_id = ANY($1::uuid[])
+WHERE orphans.request_id = ANY($3::uuid[])
   AND (orphans.task_id, orphans.system, orphans.request_id) = (kept.task_id, kept.system, kept.request_id)
 
 -- name: drop_results
 DELETE FROM results
 USING unnest($1::uuid[], $2::text[], $3::uuid[]) AS dropped (task_id, system, request_id)
-WHERE results.task_id = ANY($1::uuid[])
+WHERE results.request_id = ANY($3::uuid[])
   AND (results.task_id, results.system, results.request_id) = (dropped.task_id, dropped.system, dropped.request_id)
 
 -- name: record_progress
 INSERT INTO progressed (task_id, system, request_id, state)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[])
-ON CONFLICT (task_id, system, request_id) DO UPDATE SET state = excluded.state
+ON CONFLICT (request_id, task_id, system) DO UPDATE SET state = excluded.state
 
 -- name: record_deliveries
 INSERT INTO deliveries (request_id, notice, recipient, ordinal, result, at)
@@ -106,14 +114,14 @@ ON CONFLICT DO NOTHING
 INSERT INTO cases (request_id) SELECT * FROM unnest($1::uuid[]) ON CONFLICT (request_id) DO NOTHING
 
 -- name: lock
-SELECT request_id, opened, version, status, reported, noticed, said, awaited, withdrawn_at
+SELECT request_id, status, reported, noticed, said, awaited, withdrawn_at
 FROM cases
 WHERE request_id = ANY($1::uuid[])
 ORDER BY request_id
 FOR UPDATE
 
 -- name: cases
-SELECT request_id, opened, version, status, reported, noticed, said, awaited, withdrawn_at
+SELECT request_id, status, reported, noticed, said, awaited, withdrawn_at
 FROM cases
 WHERE request_id = ANY($1::uuid[])
 ORDER BY request_id
@@ -121,27 +129,37 @@ ORDER BY request_id
 -- name: facts
 SELECT
     request_id,
-    (SELECT systems FROM plans WHERE plans.request_id = asked.request_id) AS plan,
-    (SELECT expires_at FROM answers WHERE answers.request_id = asked.request_id) AS answer_expires_at,
-    (SELECT object FROM answers WHERE answers.request_id = asked.request_id) AS answer_object,
-    ARRAY(SELECT ROW (task_id, system, outcome, summary::text, error, found) FROM results
-          WHERE results.request_id = asked.request_id) AS results,
-    ARRAY(SELECT ROW (command_id, kind, argument) FROM orders
-          WHERE orders.request_id = asked.request_id ORDER BY ordered_at, command_id) AS orders,
-    ARRAY(SELECT ROW (task_id, system) FROM progressed WHERE progressed.request_id = asked.request_id) AS working,
-    ARRAY(SELECT ROW (notice, result) FROM deliveries
-          WHERE deliveries.request_id = asked.request_id AND recipient = 'requester') AS deliveries
+    (SELECT body FROM openings WHERE openings.request_id = asked.request_id) AS opened,
+    (SELECT systems FROM plans WHERE plans.request_id = asked.request_id) AS plan
 FROM unnest($1::uuid[]) AS asked (request_id)
+
+-- name: results
+SELECT request_id, task_id, system, outcome, summary, error, found FROM results WHERE request_id = ANY($1::uuid[])
+
+-- name: rarer_facts
+SELECT 'order' AS fact, request_id, command_id AS id, kind AS word, argument AS other, ordered_at AS at
+FROM orders
+WHERE request_id = ANY($1::uuid[])
+UNION ALL
+SELECT 'working', request_id, task_id, system, NULL, NULL FROM progressed WHERE request_id = ANY($1::uuid[])
+UNION ALL
+SELECT 'delivery', request_id, NULL, notice, result, at
+FROM deliveries
+WHERE request_id = ANY($1::uuid[]) AND recipient = 'requester'
+UNION ALL
+SELECT 'answer', request_id, NULL, object, NULL, expires_at FROM answers WHERE request_id = ANY($1::uuid[])
+ORDER BY at, id
 
 -- name: save
 UPDATE cases
 SET version = changed.version,
-    status = changed.status::jsonb,
+    status = changed.status::json,
+    closed_at = changed.closed_at,
     reported = string_to_array(changed.reported, ','),
     noticed = string_to_array(changed.noticed, ','),
     said = string_to_array(changed.said, ',')
-FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[])
-     AS changed (request_id, version, status, reported, noticed, said)
+FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::text[])
+     AS changed (request_id, version, status, closed_at, reported, noticed, said)
 WHERE cases.request_id = changed.request_id
 
 -- name: queue_assemblies

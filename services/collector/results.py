@@ -62,7 +62,7 @@ def statement(case: Case) -> tuple[tuple[StatementItem, ...], tuple[SystemNote, 
 
 def _done(case: Case, planned: PlannedSystem) -> Iterable[SummaryItem]:
     """What a system did in all its rounds, without what it has undone since."""
-    rounds = [result for result in _all_results(case, planned) if result.action not in _UNSAID]
+    rounds = [result for action, result in _all_results(case, planned).items() if action not in _UNSAID]
     undone = {item.category for result in rounds for item in result.summary if item.did == Did.UNRESTRICTED}
     for result in rounds:
         for item in result.summary:
@@ -103,83 +103,90 @@ def left_out(named: Sequence[SummaryItem], records: Iterable[Record]) -> tuple[S
 
 def outcome(case: Case) -> RequestOutcome:
     short = _SHORT.get(case.opened.right, _SHORT_OF_OTHERS)
-    results = [result for result in _results(case) if result.action not in _UNSAID]
-    held = [result for result in results if result.outcome != TaskOutcome.NOTHING_HELD]
+    held = [
+        result.outcome
+        for planned in case.plan or ()
+        if planned.action not in _UNSAID
+        and (result := result_of(case, planned)) is not None
+        and result.outcome != TaskOutcome.NOTHING_HELD
+    ]
     if not held:
         return RequestOutcome.NOTHING_HELD
-    did = [item for planned in case.plan or () for item in _done(case, planned) if item.count]
-    overridden = [item for item in did if item.did == Did.UNRESTRICTED]
-    if all(result.outcome == TaskOutcome.REFUSED for result in held) or (did and len(overridden) == len(did)):
+    did = [item.did for planned in case.plan or () for item in _done(case, planned) if item.count]
+    overridden = did.count(Did.UNRESTRICTED)
+    if all(each == TaskOutcome.REFUSED for each in held) or (did and overridden == len(did)):
         return RequestOutcome.REFUSED
-    kept = any(item.did in short for item in did)
-    if kept or overridden or any(result.outcome != TaskOutcome.COMPLETED for result in held):
+    if overridden or not short.isdisjoint(did) or any(each != TaskOutcome.COMPLETED for each in held):
         return RequestOutcome.PARTIALLY_COMPLETED
     return RequestOutcome.COMPLETED
 
 
-def result_of(case: Case, planned: PlannedSystem) -> Result | None:
-    """The planned system's own answer to its own task; a stranger's does not count.
+def answers(case: Case) -> Mapping[str, Result]:
+    """By system, in the plan's order, the answer that counts: its own to its own task; a stranger's does not.
 
     Until a repeated attempt is answered, a good answer to an earlier one does.
     """
-    if planned.system not in case.answers:
-        case.answers[planned.system] = _find_result(case, planned)
-    return case.answers[planned.system]
+    if case.answers is None:
+        case.answers = {
+            planned.system: found
+            for planned in (case.plan or () if case.results else ())
+            if (found := _find_result(case, planned)) is not None
+        }
+    return case.answers
+
+
+def result_of(case: Case, planned: PlannedSystem) -> Result | None:
+    """The planned system's answer that counts."""
+    return answers(case).get(planned.system)
 
 
 def _find_result(case: Case, planned: PlannedSystem) -> Result | None:
     if planned.task_id is None:
         return None
-    current = _answer_to(case, planned, planned.task_id, planned.action)
+    current = _answer_to(case, planned, planned.task_id)
     if current is not None:
         return current
     earlier = (
-        _answer_to(case, planned, past.task_id, past.action)
-        for past in reversed(planned.earlier)
-        if past.action == planned.action
+        _answer_to(case, planned, past.task_id) for past in reversed(planned.earlier) if past.action == planned.action
     )
     return next((result for result in earlier if result is not None and result.outcome in _ANSWERED), None)
 
 
-def _all_results(case: Case, planned: PlannedSystem) -> list[Result]:
-    """The answers to all its tasks that count, in their order; of attempts at the same the last."""
+def _all_results(case: Case, planned: PlannedSystem) -> Mapping[str, Result]:
+    """The answers to all its tasks that count, by what was asked, in their order; of attempts at the same the last."""
     by_action: dict[str, Result] = {}
     tasks = [(past.task_id, past.action) for past in planned.earlier]
     if planned.task_id is not None and planned.action is not None:
         tasks.append((planned.task_id, planned.action))
     for task_id, action in tasks:
-        result = _answer_to(case, planned, task_id, action)
+        result = _answer_to(case, planned, task_id)
         if result is not None:
             by_action.pop(action, None)
             by_action[action] = result
-    return list(by_action.values())
+    return by_action
 
 
-def _answer_to(case: Case, planned: PlannedSystem, task_id: UUID, action: str | None) -> Result | None:
+def _answer_to(case: Case, planned: PlannedSystem, task_id: UUID) -> Result | None:
     result = case.results.get(task_id)
-    if result is None or result.system != planned.system:
-        return None
-    return Result(result.system, result.outcome, result.summary, result.error, action)
-
-
-def _results(case: Case) -> tuple[Result, ...]:
-    return tuple(result for item in case.plan or () if (result := result_of(case, item)) is not None)
+    return None if result is None or result.system != planned.system else result
 
 
 def has_failed(case: Case) -> bool:
     """Whether a system's answer is none, and nobody has let the request go without it."""
-    return not is_released(case, ReviewReason.SYSTEM_FAILED) and bool(failed_systems(case))
+    return bool(failed_systems(case)) and not is_released(case, ReviewReason.SYSTEM_FAILED)
 
 
 def failed_systems(case: Case) -> frozenset[str]:
     """Systems whose answer is none: they gave up, or nobody knows what their word means. Without those that somebody
     has ordered to try again."""
-    failed = frozenset(result.system for result in _results(case) if result.outcome not in _ANSWERED)
-    return failed - repeating(case)
+    failed = frozenset(system for system, result in answers(case).items() if result.outcome not in _ANSWERED)
+    return failed - repeating(case) if failed else failed
 
 
 def repeating(case: Case) -> frozenset[str]:
     """Systems that are to be asked once more, and of which fan-out has not said yet that they were."""
+    if not any(order.kind is OrderKind.RETRY for order in case.orders):
+        return frozenset()
     stopping = stopped(case) if verdict(case) == Verdict.OVERRIDDEN else {}
     lifting = any(order.kind is OrderKind.LIFT for order in case.orders)
     found = set()
@@ -194,9 +201,8 @@ def repeating(case: Case) -> frozenset[str]:
 
 def lifted(case: Case) -> bool:
     """Whether every system has answered that what it restricted is restricted no more."""
-    rounds = [item for item in case.plan or () if item.action == Action.UNRESTRICT]
-    answers = [result_of(case, item) for item in rounds]
-    return bool(rounds) and all(answer is not None and answer.outcome in _ANSWERED for answer in answers)
+    found = [result_of(case, item) for item in case.plan or () if item.action == Action.UNRESTRICT]
+    return bool(found) and all(answer is not None and answer.outcome in _ANSWERED for answer in found)
 
 
 def is_released(case: Case, reason: ReviewReason) -> bool:
@@ -207,7 +213,7 @@ def is_released(case: Case, reason: ReviewReason) -> bool:
 def finished(case: Case) -> frozenset[str]:
     """Systems that have said their last word. One that failed has not: a later answer may find what others wait for."""
     released = is_released(case, ReviewReason.SYSTEM_FAILED)
-    return frozenset(result.system for result in _results(case) if released or result.outcome in _ANSWERED)
+    return frozenset(system for system, result in answers(case).items() if released or result.outcome in _ANSWERED)
 
 
 def verdict(case: Case) -> str | None:
@@ -221,7 +227,7 @@ def stopped(case: Case) -> Mapping[str, tuple[str, ...]]:
         return {}
     found: dict[str, set[str]] = {}
     for planned in case.plan or ():
-        for result in _all_results(case, planned):
+        for result in _all_results(case, planned).values():
             for item in result.summary:
                 marketing = (planned.system, item.category) in case.marketing
                 strange = bool(planned.categories) and item.category not in planned.categories

@@ -4,9 +4,8 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, Self, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -15,7 +14,9 @@ from pydantic import TypeAdapter
 from habeas.contracts.command import CommandDecided
 from habeas.contracts.result import SummaryItem
 from habeas.contracts.status import StatusChanged
+from habeas.contracts.vocabulary import RequestState
 from services.collector.case import Case, Order, OrderKind, Result
+from services.collector.memo import Memo
 from shared.database import Connection, load_queries
 from shared.events import (
     DeliveryResult,
@@ -30,17 +31,28 @@ _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 _SUMMARY: Final[TypeAdapter[tuple[SummaryItem, ...]]] = TypeAdapter(tuple[SummaryItem, ...])
 _SYSTEMS: Final[TypeAdapter[tuple[PlannedSystem, ...]]] = TypeAdapter(tuple[PlannedSystem, ...])
 
+Tasks = Mapping[UUID, str]
+"""Whose each task of a request is, those of former rounds included."""
 
-@lru_cache(maxsize=1024)
-def _plan(text: str) -> tuple[PlannedSystem, ...]:
-    """A batch's plans are looked at twice, and again as each answer comes."""
-    return _SYSTEMS.validate_json(text)
+NO_TASKS: Final[Tasks] = {}
 
 
-@lru_cache(maxsize=1024)
-def _summary(text: str) -> tuple[SummaryItem, ...]:
-    """Most answers' summaries are like others'."""
-    return _SUMMARY.validate_json(text)
+class _Plan(NamedTuple):
+    systems: tuple[PlannedSystem, ...]
+    tasks: Tasks
+
+    @classmethod
+    def of(cls, systems: tuple[PlannedSystem, ...]) -> Self:
+        return cls(systems, {task_id: item.system for item in systems for task_id in _tasks(item)})
+
+
+_REMEMBERED: Final = 2048
+"""Requests under way that one process knows by heart: some 20 MB."""
+
+_opened: Final = Memo(RequestOpened.model_validate_json, _REMEMBERED)
+_plan: Final = Memo(lambda text: _Plan.of(_SYSTEMS.validate_json(text)), _REMEMBERED)
+_status: Final = Memo(StatusChanged.model_validate_json, _REMEMBERED)
+_summary: Final = Memo(_SUMMARY.validate_json, _REMEMBERED)
 
 
 class AnswerKey(NamedTuple):
@@ -51,9 +63,9 @@ class AnswerKey(NamedTuple):
     system: str
     request_id: UUID
 
-    def asked_of(self, tasks: Mapping[tuple[UUID, UUID], str]) -> str | None:
+    def asked_of(self, tasks: Mapping[UUID, Tasks]) -> str | None:
         """The system that was given this task, as far as is known."""
-        return tasks.get((self.request_id, self.task_id))
+        return tasks.get(self.request_id, NO_TASKS).get(self.task_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +108,6 @@ class Orphan:
 
 
 @dataclass(frozen=True, slots=True)
-class SealedResult:
-    """A result's sealed parts."""
-
-    task_id: UUID
-    system: str
-    found: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Records:
     """A system's answer whole, for the assembling of the answer to the person."""
 
@@ -115,63 +118,28 @@ class Records:
     received_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """A case with its facts; `case` awaits what only the registry tells."""
-
-    opened: RequestOpened
-    status: StatusChanged | None
-    reported: frozenset[str]
-    noticed: frozenset[str]
-    plan: tuple[PlannedSystem, ...] | None
-    results: Mapping[UUID, Result]
-    sealed_results: tuple[SealedResult, ...]
-    working: frozenset[UUID]
-    deliveries: Mapping[str, DeliveryResult]
-    answer_object: str | None
-    answer_expires_at: datetime | None
-    withdrawn: bool
-    awaited: bool
-    orders: tuple[Order, ...]
-    said: frozenset[str]
-
-    def case(self, marketing: Set[tuple[str, str]]) -> Case:
-        return Case(
-            opened=self.opened,
-            reachable=self.opened.reachable,
-            audience=self.opened.audience,
-            marketing=marketing,
-            withdrawn=self.withdrawn,
-            awaited=self.awaited,
-            orders=self.orders,
-            said=self.said,
-            plan=self.plan,
-            results=self.results,
-            working=self.working,
-            deliveries=self.deliveries,
-            answer_expires_at=self.answer_expires_at,
-            status=self.status,
-            reported=self.reported,
-            noticed=self.noticed,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(NamedTuple):
     status: StatusChanged
     reported: frozenset[str]
     noticed: frozenset[str]
     said: frozenset[str]
+    text: str | None = None
+    """The status as it was published, where that was just now."""
 
 
 async def open_cases(connection: Connection, opened: Collection[RequestOpened]) -> None:
     """What intake said last of each counts, whenever it comes."""
     ordered = _newest(opened)
+    texts = [item.model_dump_json() for item in ordered]
+    for text, item in zip(texts, ordered, strict=True):
+        _opened.note(text, item)
     await connection.execute(
         _SQL["open"],
         [item.request_id for item in ordered],
         [item.version for item in ordered],
-        [item.model_dump_json() for item in ordered],
+        texts,
+        [item.reference for item in ordered],
+        [item.due.at if item.due else None for item in ordered],
     )
 
 
@@ -208,17 +176,17 @@ async def unopened(connection: Connection, request_ids: Collection[UUID]) -> fro
 
 async def record_plans(connection: Connection, plans: Collection[PlanMade]) -> None:
     ordered = _newest(plans)
+    texts = [_SYSTEMS.dump_json(plan.systems).decode() for plan in ordered]
+    for text, plan in zip(texts, ordered, strict=True):
+        _plan.note(text, _Plan.of(plan.systems))
     await connection.execute(
-        _SQL["plan"],
-        [plan.request_id for plan in ordered],
-        [plan.version for plan in ordered],
-        [_SYSTEMS.dump_json(plan.systems).decode() for plan in ordered],
+        _SQL["plan"], [plan.request_id for plan in ordered], [plan.version for plan in ordered], texts
     )
 
 
 async def record_results(connection: Connection, results: Collection[NewResult]) -> frozenset[AnswerKey]:
     """Those that are the first answer of their system to their task."""
-    ordered = sorted(results, key=lambda result: result.key)
+    ordered = sorted(results, key=lambda result: (result.request_id, result.task_id, result.system))
     rows = await connection.fetch(
         _SQL["record_results"],
         [result.task_id for result in ordered],
@@ -263,20 +231,15 @@ async def replace_result(
     return row is not None
 
 
-async def known_results(connection: Connection, task_ids: Collection[UUID]) -> Mapping[AnswerKey, KnownResult]:
-    rows = await connection.fetch(_SQL["known_results"], list(task_ids))
+async def known_results(connection: Connection, request_ids: Collection[UUID]) -> Mapping[AnswerKey, KnownResult]:
+    rows = await connection.fetch(_SQL["known_results"], list(request_ids))
     return {_key(row): KnownResult(row["ce_id"], row["fingerprint"], row["kid"]) for row in rows}
 
 
-async def planned_tasks(connection: Connection, request_ids: Collection[UUID]) -> Mapping[tuple[UUID, UUID], str]:
-    """Request id and task id to system, of all tasks that the requests' plans name, those of former rounds included."""
+async def planned_tasks(connection: Connection, request_ids: Collection[UUID]) -> Mapping[UUID, Tasks]:
+    """By request, of those that have a plan."""
     rows = await connection.fetch(_SQL["plans"], list(request_ids))
-    return {
-        (row["request_id"], task_id): item.system
-        for row in rows
-        for item in _plan(row["systems"])
-        for task_id in _tasks(item)
-    }
+    return {row["request_id"]: _plan(row["systems"]).tasks for row in rows}
 
 
 async def record_orphans(connection: Connection, orphans: Collection[Orphan], since: datetime) -> None:
@@ -319,72 +282,103 @@ async def record_deliveries(connection: Connection, deliveries: Collection[Notic
     )
 
 
-async def lock_cases(connection: Connection, request_ids: Collection[UUID]) -> list[Locked]:
+async def lock_cases(
+    connection: Connection, request_ids: Collection[UUID], marketing: Set[tuple[str, str]] = frozenset()
+) -> list[Case]:
     """The opened ones among them, in id order. Facts are read after the lock, lest two batches miss each other's."""
     ordered = sorted(request_ids)
     rows = await connection.fetch(_SQL["lock"], ordered)
     if len(rows) < len(ordered):  # facts that came before their request lock it too
         await connection.execute(_SQL["remember"], ordered)
         rows = await connection.fetch(_SQL["lock"], ordered)
-    return await _with_facts(connection, rows)
+    return await _with_facts(connection, rows, marketing)
 
 
-async def cases(connection: Connection, request_ids: Collection[UUID]) -> list[Locked]:
+async def cases(connection: Connection, request_ids: Collection[UUID]) -> list[Case]:
     """As `lock_cases`, to look at only: they may change while one does."""
-    return await _with_facts(connection, await connection.fetch(_SQL["cases"], sorted(request_ids)))
+    return await _with_facts(connection, await connection.fetch(_SQL["cases"], sorted(request_ids)), frozenset())
 
 
-async def _with_facts(connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Locked]:
-    cases = [row for row in rows if row["opened"] is not None]
-    if not cases:
+async def _with_facts(
+    connection: Connection, rows: Sequence[asyncpg.Record], marketing: Set[tuple[str, str]]
+) -> list[Case]:
+    if not rows:
         return []
-    facts = {
-        row["request_id"]: row for row in await connection.fetch(_SQL["facts"], [row["request_id"] for row in cases])
-    }
-    locked = []
-    for row in cases:
-        fact = facts[row["request_id"]]
+    request_ids = [row["request_id"] for row in rows]
+    facts = {fact["request_id"]: fact for fact in await connection.fetch(_SQL["facts"], request_ids)}
+    answers = _by_request(await connection.fetch(_SQL["results"], request_ids))
+    rarer = _by_request(await connection.fetch(_SQL["rarer_facts"], request_ids))
+    found = []
+    for row in rows:
+        request_id = row["request_id"]
+        fact = facts[request_id]
+        if fact["opened"] is None:
+            continue
         plan = None if fact["plan"] is None else _plan(fact["plan"])
-        asked = {(task_id, item.system) for item in plan or () for task_id in _tasks(item)}
-        results = [each for each in fact["results"] if plan is None or (each[0], each[1]) in asked]
-        locked.append(
-            Locked(
-                opened=RequestOpened.model_validate_json(row["opened"]),
-                status=None if row["status"] is None else StatusChanged.model_validate_json(row["status"]),
-                reported=frozenset(row["reported"]),
-                noticed=frozenset(row["noticed"]),
-                plan=plan,
-                results={
-                    task_id: Result(system, outcome, _summary(summary), error)
-                    for task_id, system, outcome, summary, error, _ in results
-                },
-                sealed_results=tuple(SealedResult(task_id, system, found) for task_id, system, *_, found in results),
-                working=frozenset(task_id for task_id, system in fact["working"] if (task_id, system) in asked),
-                deliveries={notice: DeliveryResult(result) for notice, result in fact["deliveries"]},
-                answer_object=fact["answer_object"],
-                answer_expires_at=fact["answer_expires_at"],
-                withdrawn=row["withdrawn_at"] is not None,
-                awaited=row["awaited"],
-                orders=tuple(
-                    Order(command_id, OrderKind(kind), argument) for command_id, kind, argument in fact["orders"]
-                ),
-                said=frozenset(row["said"]),
-            )
+        case = Case(
+            opened=_opened(fact["opened"]),
+            plan=None if plan is None else plan.systems,
+            results={
+                task_id: Result(system, outcome, _summary(summary), error, sealed)
+                for _, task_id, system, outcome, summary, error, sealed in answers.get(request_id, ())
+                if plan is None or plan.tasks.get(task_id) == system
+            },
+            status=None if row["status"] is None else _status(row["status"]),
+            reported=frozenset(row["reported"]),
+            noticed=frozenset(row["noticed"]),
+            marketing=marketing,
+            withdrawn=row["withdrawn_at"] is not None,
+            awaited=row["awaited"],
+            said=frozenset(row["said"]),
         )
-    return locked
+        if request_id in rarer:
+            _add(case, NO_TASKS if plan is None else plan.tasks, rarer[request_id])
+        found.append(case)
+    return found
+
+
+def _add(case: Case, tasks: Tasks, rarer: Sequence[asyncpg.Record]) -> None:
+    """What most cases have none of."""
+    orders: list[Order] = []
+    working: set[UUID] = set()
+    deliveries: dict[str, DeliveryResult] = {}
+    for fact, _, named, word, other, at in rarer:
+        match fact:
+            case "order":
+                orders.append(Order(named, OrderKind(word), other))
+            case "working" if tasks.get(named) == word:
+                working.add(named)
+            case "delivery":
+                deliveries[word] = DeliveryResult(other)
+            case "answer":
+                case.answer_object, case.answer_expires_at = word, at
+    case.orders, case.working, case.deliveries = tuple(orders), working, deliveries
+
+
+def _by_request(rows: Sequence[asyncpg.Record]) -> Mapping[UUID, list[asyncpg.Record]]:
+    found: dict[UUID, list[asyncpg.Record]] = defaultdict(list)
+    for row in rows:
+        found[row["request_id"]].append(row)
+    return found
 
 
 async def save(connection: Connection, saved: Sequence[Saved]) -> None:
-    if saved:
-        await connection.execute(
-            _SQL["save"],
-            [item.status.request_id for item in saved],
-            [item.status.version for item in saved],
-            [item.status.model_dump_json() for item in saved],
-            [",".join(sorted(item.reported)) for item in saved],
-            [",".join(sorted(item.noticed)) for item in saved],
-            [",".join(sorted(item.said)) for item in saved],
-        )
+    """A status that was rolled back is in no row, and so never taken for one that was said."""
+    if not saved:
+        return
+    texts = [item.text or item.status.model_dump_json() for item in saved]
+    for text, item in zip(texts, saved, strict=True):
+        _status.note(text, item.status)
+    await connection.execute(
+        _SQL["save"],
+        [item.status.request_id for item in saved],
+        [item.status.version for item in saved],
+        texts,
+        [item.status.since if item.status.state == RequestState.CLOSED else None for item in saved],
+        [",".join(sorted(item.reported)) for item in saved],
+        [",".join(sorted(item.noticed)) for item in saved],
+        [",".join(sorted(item.said)) for item in saved],
+    )
 
 
 async def queue_assemblies(connection: Connection, request_ids: Collection[UUID], now: datetime) -> None:
@@ -433,7 +427,7 @@ async def record_answers(
 async def newer_statuses(connection: Connection, versions: Mapping[UUID, int]) -> list[StatusChanged]:
     """The newest status of each of these requests that has one above the version given."""
     rows = await connection.fetch(_SQL["newer_statuses"], list(versions), list(versions.values()))
-    return [StatusChanged.model_validate_json(row["status"]) for row in rows]
+    return [_status(row["status"]) for row in rows]
 
 
 _Versioned = TypeVar("_Versioned", RequestOpened, PlanMade)

@@ -30,11 +30,11 @@ def case(
     *results: tuple[str, str, tuple[SummaryItem, ...]], states: dict[str, str] | None = None, **members: Any
 ) -> Case:
     """A case whose systems answered so; `states` for those that did not."""
-    request = members.pop("opened", None) or opened(**members.pop("request", {}))
+    reachable = members.pop("reachable", True)
+    request = members.pop("opened", None) or opened(reachable=reachable, **members.pop("request", {}))
     systems = {system: "asked" for system, _, _ in results} | (states or {})
     return Case(
         opened=request,
-        reachable=members.pop("reachable", True),
         plan=plan(request.request_id, 1, **systems).systems,
         results={
             task(request.request_id, system): Result(system, outcome, summary) for system, outcome, summary in results
@@ -104,11 +104,11 @@ def test_a_failure_waits_for_the_others() -> None:
 
 def test_a_refused_request_is_told_and_closed_with_its_reason() -> None:
     request = opened(decision="refused", reason="identity_not_established")
-    told = advance(Case(request, reachable=True), NOW)
+    told = advance(Case(request), NOW)
     assert told.notices == (Told(Notice.REFUSED, Recipient.REQUESTER),)
     assert told.status is not None
     assert told.status.state == "in_progress"
-    closed = advance(Case(request, reachable=True, deliveries={"refused": ACCEPTED}), NOW).status
+    closed = advance(Case(request, deliveries={"refused": ACCEPTED}), NOW).status
     assert closed is not None
     assert (closed.state, closed.outcome, closed.reason and closed.reason.code) == (
         "closed",
@@ -118,7 +118,7 @@ def test_a_refused_request_is_told_and_closed_with_its_reason() -> None:
 
 
 def test_triage_is_told_to_the_dpo_and_acknowledged() -> None:
-    step = advance(Case(opened(decision="triage", reason="right_not_classified"), reachable=True), NOW)
+    step = advance(Case(opened(decision="triage", reason="right_not_classified")), NOW)
     assert step.status is not None
     assert step.status.state == "triage"
     assert set(step.notices) == {Told(Notice.ACKNOWLEDGED, Recipient.REQUESTER), Told(Notice.DPO_TRIAGE, Recipient.DPO)}
@@ -359,7 +359,7 @@ class World:
 
     def _result(self, system: str, outcome: str) -> Fact:
         result = Result(system, outcome, (item("retained"),) if outcome == "kept" else (item(),))
-        result = replace(result, outcome="completed") if outcome == "kept" else result
+        result = result._replace(outcome="completed") if outcome == "kept" else result
         return lambda known: replace(known, results={**known.results, task(self.request_id, system): result})
 
     def _delivery(self, notice: Notice) -> Fact:
@@ -369,7 +369,7 @@ class World:
         """The last status without version and times, and the notices. Checks on the way what has to hold always."""
         self.newest = None
         request = opened(request_id=self.request_id, right=self.right, notify_by=self.notify_by)
-        known = Case(opened=request, reachable=True)
+        known = Case(opened=request)
         facts, noticed = self.facts(), list[str]()
         if order:
             order.shuffle(facts)

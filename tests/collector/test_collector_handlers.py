@@ -71,7 +71,7 @@ def handlers(clock: Clock, woken: list[int]) -> Handlers:
 @pytest.fixture
 def collector(pool: Pool, outbox: PrivateOutbox, keys: Keys, clock: Clock, handlers: Handlers) -> Consumer:
     systems = tuple(results(system) for system in REGISTRY.systems)
-    commands = Commands(handlers.case_of)
+    commands = Commands(handlers.marketing)
     routes = (
         Route((REQUESTS,), RequestOpened, handlers.opened),
         Route((REQUESTS,), SubmissionRefused, handlers.refused),

@@ -39,7 +39,7 @@ def asked(case_id: UUID, system: str, *actions: str, state: str = "asked", reaso
 
 
 def case(request: dict[str, Any] | None = None, **members: Any) -> Case:
-    return Case(opened=opened(**(request or {})), **{"reachable": True, "marketing": MARKETING, **members})
+    return Case(opened=opened(**(request or {})), **{"marketing": MARKETING, **members})
 
 
 def answered(known: Case, system: str, outcome: str = "completed", *summary: SummaryItem, attempt: int = 1) -> Case:
@@ -123,7 +123,7 @@ def test_it_is_too_late_once_the_final_letter_is_on_its_way() -> None:
 
 @pytest.mark.parametrize(("notify_by", "reachable"), [("portal", True), ("habeas", False)])
 def test_a_withdrawal_with_nobody_to_tell_closes_at_once(notify_by: str, reachable: bool) -> None:
-    known = replace(case({"notify_by": notify_by}, reachable=reachable), withdrawn=True)
+    known = replace(case({"notify_by": notify_by, "reachable": reachable}), withdrawn=True)
     assert standing(known) == ("closed", "withdrawn", "withdrawn")
 
 
@@ -248,7 +248,7 @@ def test_a_released_request_goes_out_without_the_failed_system() -> None:
 
 @pytest.mark.parametrize(("reachable", "reason"), [(False, "no_address"), (True, "notice_bounced")])
 def test_what_nobody_can_be_told_is_closed_once_a_person_has_seen_to_it(reachable: bool, reason: str) -> None:
-    known = case(reachable=reachable)
+    known = case({"reachable": reachable})
     known = answered(planned(known, asked(known.opened.request_id, "billing", "erase")), "billing", "completed", item())
     known, _ = after(told(known, Notice.COMPLETED, DeliveryResult.BOUNCED) if reachable else known)
     assert standing(known) == ("in_review", None, reason)
@@ -335,7 +335,7 @@ def test_a_restriction_is_lifted_after_the_person_was_told() -> None:
 @pytest.mark.parametrize(("notify_by", "reachable"), [("portal", True), ("habeas", False)])
 def test_where_we_tell_nobody_it_is_lifted_at_once(notify_by: str, reachable: bool) -> None:
     known = restricted()
-    known = replace(known, opened=known.opened.model_copy(update={"notify_by": notify_by}), reachable=reachable)
+    known = replace(known, opened=known.opened.model_copy(update={"notify_by": notify_by, "reachable": reachable}))
     step = advance(with_order(known, order("lift")), NOW)
     assert (step.notices, len(step.rounds)) == ((), 1)
 
@@ -439,7 +439,7 @@ def test_why_a_system_failed_stands_beside_its_state() -> None:
 
 
 def test_whoever_reported_gets_no_copy_and_may_stay_nameless() -> None:
-    known = case({"right": "access"}, audience=Audience.BYSTANDER, reachable=False)
+    known = case({"right": "access", "audience": Audience.BYSTANDER, "reachable": False})
     known = answered(
         planned(known, asked(known.opened.request_id, "billing", "access")), "billing", "completed", item()
     )

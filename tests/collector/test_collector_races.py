@@ -64,7 +64,7 @@ def test_what_a_system_could_not_lift_is_not_called_lifted_and_can_be_repeated()
 
 
 def test_one_that_nobody_can_be_told_about_holds_up_no_other() -> None:
-    known = case({"right": "access"}, reachable=False)
+    known = case({"right": "access", "reachable": False})
     known = answered(planned(known, asked(known.opened.request_id, "billing", "access")), "billing", "nothing_held")
     known, step = after(known)
     assert standing(known) == ("in_review", None, "no_address")

@@ -44,8 +44,11 @@ async def file(pool: Pool, statuses: Sequence[StatusChanged]) -> None:
     for each in statuses:
         await file_unheard(pool, each)
     await pool.executemany(
-        "UPDATE cases SET version = $2, status = $3 WHERE request_id = $1",
-        [(each.request_id, each.version, each.model_dump_json()) for each in statuses],
+        "UPDATE cases SET version = $2, status = $3, closed_at = $4 WHERE request_id = $1",
+        [
+            (each.request_id, each.version, each.model_dump_json(), each.since if each.state == "closed" else None)
+            for each in statuses
+        ],
     )
 
 
