@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -54,24 +55,43 @@ class Evidence:
     happened: Sequence[Happening]
 
 
+Read = Callable[[str], Awaitable[Sequence[Any]]]
+"""All records of a topic."""
+
+
 async def collect(stage: Stage, scripts: Mapping[UUID, Script], foreseen: Foreseen) -> Evidence:
     """Reads every topic of the contract from its first record to its last."""
     options = client_options(stage.stack.env(OPERATORS))
+
+    async def read(topic: str) -> Sequence[Any]:
+        return await read_all(options, [topic])
+
+    return await gather(read, answers_in(stage.store), stage.mail.attempts, stage.happened, scripts, foreseen)
+
+
+async def gather(
+    read_topic: Read,
+    answers: frozenset[UUID],
+    mails: Sequence[Attempt],
+    happened: Sequence[Happening],
+    scripts: Mapping[UUID, Script],
+    foreseen: Foreseen,
+) -> Evidence:
     statuses: dict[UUID, list[StatusChanged]] = defaultdict(list)
     rejected: set[UUID] = set()
-    for record in await read_all(options, [status(PORTAL)]):
+    for record in await read_topic(status(PORTAL)):
         event = decode(record.key, record.value, record.headers)
         if event.type == StatusChanged.TYPE:
             statuses[event.subject].append(read(event, StatusChanged))
         elif event.type == SubmissionRejected.TYPE:
             rejected.add(read(event, SubmissionRejected).ce_id)
-    assigned, cancelled = await _tasks(options)
+    assigned, cancelled = await _tasks(read_topic)
     decisions: dict[UUID, list[CommandDecided]] = defaultdict(list)
-    for record in await read_all(options, [DECISIONS]):
+    for record in await read_topic(DECISIONS):
         decided = read(decode(record.key, record.value, record.headers), CommandDecided)
         decisions[decided.command_id].append(decided)
     letters: dict[UUID, str] = {}
-    for record in await read_all(options, [DEAD_LETTERS]):
+    for record in await read_topic(DEAD_LETTERS):
         letter = read(decode(record.key, record.value, record.headers, limit=DEAD_LETTER_LIMIT), DeadLetter)
         letters[letter.dead_letter_id] = str(letter.reason)
     return Evidence(
@@ -82,19 +102,24 @@ async def collect(stage: Stage, scripts: Mapping[UUID, Script], foreseen: Forese
         cancelled=cancelled,
         decisions=decisions,
         dead_letters=letters,
-        foreseen=await _foreseen(options, foreseen),
+        foreseen=await _foreseen(read_topic, foreseen),
         to_be_rejected=frozenset(foreseen.rejected),
-        answers=frozenset(UUID(folder.name) for folder in stage.store.glob("answers/*") if any(folder.iterdir())),
-        mails=tuple(stage.mail.attempts),
-        happened=tuple(stage.happened),
+        answers=answers,
+        mails=tuple(mails),
+        happened=tuple(happened),
     )
 
 
-async def _tasks(options: Mapping[str, Any]) -> tuple[Mapping[UUID, Sequence[Assigned]], frozenset[UUID]]:
+def answers_in(store: Path) -> frozenset[UUID]:
+    """The requests of which an answer lies in that folder."""
+    return frozenset(UUID(folder.name) for folder in store.glob("answers/*") if any(folder.iterdir()))
+
+
+async def _tasks(read_topic: Read) -> tuple[Mapping[UUID, Sequence[Assigned]], frozenset[UUID]]:
     assigned: dict[UUID, list[Assigned]] = defaultdict(list)
     cancelled: set[UUID] = set()
     for system in SYSTEMS:
-        for record in await read_all(options, [tasks(system)]):
+        for record in await read_topic(tasks(system)):
             event = decode(record.key, record.value, record.headers)
             if event.type == TaskAssigned.TYPE:
                 assigned[event.subject].append(Assigned(system, event.id, read(event, TaskAssigned)))
@@ -103,11 +128,11 @@ async def _tasks(options: Mapping[str, Any]) -> tuple[Mapping[UUID, Sequence[Ass
     return assigned, frozenset(cancelled)
 
 
-async def _foreseen(options: Mapping[str, Any], foreseen: Foreseen) -> Mapping[UUID, UUID]:
+async def _foreseen(read_topic: Read, foreseen: Foreseen) -> Mapping[UUID, UUID]:
     """By place: what was said again because Kafka was away stands there twice, and is two dead letters."""
     found: dict[UUID, UUID] = {}
     for topic in (submissions(PORTAL), *(results(system) for system in SYSTEMS)):
-        for record in await read_all(options, [topic]):
+        for record in await read_topic(topic):
             ce_id = readable_id(record.headers)
             if ce_id in foreseen.records:
                 found[dead_letter_id(record.topic, record.partition, record.offset)] = ce_id

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from email.parser import BytesHeaderParser
 from enum import StrEnum
@@ -32,6 +33,10 @@ class Came(StrEnum):
     DEFERRED = "deferred"
 
 
+async def _unnoticed(_moment: str) -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One mail that came whole, as far as its headers say."""
@@ -50,6 +55,8 @@ class MailServer:
     domain: str  # of the requesters
     random: Random = field(repr=False)
     mood: Mood = Mood.WELL
+    moment: Callable[[str], Awaitable[None]] = _unnoticed
+    """Told of `envelope`, before a recipient is answered for, and of `taken`, before the yes to a mail."""
     attempts: list[Attempt] = field(default_factory=list)
     bounced: int = 0
     deferred: int = 0
@@ -76,9 +83,13 @@ class MailServer:
         if server is not None:
             server.close()
         if abruptly:
-            for transport in [*self._connections]:
-                if isinstance(transport, asyncio.WriteTransport):
-                    transport.abort()
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """On everybody, without a word."""
+        for transport in [*self._connections]:
+            if isinstance(transport, asyncio.WriteTransport):
+                transport.abort()
 
     def _connection(self) -> SMTP:
         return _Conversation(
@@ -121,6 +132,7 @@ class _Handler:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         await self._server.ponder()
+        await self._server.moment("envelope")
         refusal = self._server.refuses(address)
         if refusal is not None:
             return refusal
@@ -133,6 +145,7 @@ class _Handler:
         gone = server.transport is None or server.transport.is_closing()
         match self._server.take(content, envelope.rcpt_tos[0], gone=gone):
             case Came.ACCEPTED:
+                await self._server.moment("taken")
                 return "250 2.0.0 kept"
             case Came.DEFERRED:
                 return "451 4.7.1 come again"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 from uuid import UUID
@@ -30,7 +30,29 @@ _EXCUSES: Final = frozenset({KILLED, SESSIONS_ENDED})
 Mails = Mapping[tuple[str, str], Sequence[Attempt]]
 
 
-def reconcile_mails(evidence: Evidence) -> tuple[list[Finding], Counter[str]]:
+Excuse = Callable[[Attempt, Attempt, Sequence[Happening]], str | None]
+"""Why the mail that had been taken was sent once more; None: nobody knows."""
+
+
+def excuse(before: Attempt, after: Attempt, happened: Sequence[Happening]) -> str | None:
+    """By what was done to the parts at about the time."""
+    if before.came is Came.CUT:
+        return "connection lost after DATA"
+    committed_by = _committed_by(before.at, happened)
+    for each in happened:
+        if each.what == CONNECTIONS_CUT and before.at <= each.began <= before.at + _ON_ITS_WAY:
+            return "connection lost after DATA"
+        notifier = each.whom.startswith(("notifier", "postgres"))
+        stopped = each.what == STOPPED and each.ended - each.began > _LEASE
+        if not notifier or not (each.what in _EXCUSES or stopped):
+            continue
+        earlier = _HELD_BACK if each.what == KILLED else _UNDER_WAY
+        if each.ended >= before.at - earlier and each.began <= min(committed_by, after.at):
+            return f"{each.whom.partition('-')[0]}: {each.what}"
+    return None
+
+
+def reconcile_mails(evidence: Evidence, excuse: Excuse = excuse) -> tuple[list[Finding], Counter[str]]:
     """Whatever does not hold, and why mails were repeated, each counted."""
     by_request: dict[UUID | None, dict[tuple[str, str], list[Attempt]]] = defaultdict(lambda: defaultdict(list))
     for attempt in evidence.mails:
@@ -46,9 +68,9 @@ def reconcile_mails(evidence: Evidence) -> tuple[list[Finding], Counter[str]]:
     repeats: Counter[str] = Counter()
     for attempts in _by_message_id(evidence.mails).values():
         for before, after in pairwise(each for each in attempts if each.came is not Came.DEFERRED):
-            excuse = _excuse(before, after, evidence.happened)
-            repeats[excuse or "without reason"] += 1
-            if excuse is None:
+            reason = excuse(before, after, evidence.happened)
+            repeats[reason or "without reason"] += 1
+            if reason is None:
                 late = after.at - before.at
                 found.append(
                     Finding(after.request_id, f"{after.notice} was sent again after {late:.1f} s for no reason we know")
@@ -74,24 +96,6 @@ def _by_message_id(attempts: Sequence[Attempt]) -> Mapping[str, list[Attempt]]:
     for attempt in sorted(attempts, key=lambda each: each.at):
         found[attempt.message_id].append(attempt)
     return found
-
-
-def _excuse(before: Attempt, after: Attempt, happened: Sequence[Happening]) -> str | None:
-    """Why the mail that had been taken was sent once more."""
-    if before.came is Came.CUT:
-        return "connection lost after DATA"
-    committed_by = _committed_by(before.at, happened)
-    for each in happened:
-        if each.what == CONNECTIONS_CUT and before.at <= each.began <= before.at + _ON_ITS_WAY:
-            return "connection lost after DATA"
-        notifier = each.whom.startswith(("notifier", "postgres"))
-        stopped = each.what == STOPPED and each.ended - each.began > _LEASE
-        if not notifier or not (each.what in _EXCUSES or stopped):
-            continue
-        earlier = _HELD_BACK if each.what == KILLED else _UNDER_WAY
-        if each.ended >= before.at - earlier and each.began <= min(committed_by, after.at):
-            return f"{each.whom.partition('-')[0]}: {each.what}"
-    return None
 
 
 def _committed_by(accepted: float, happened: Sequence[Happening]) -> float:

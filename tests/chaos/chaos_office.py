@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 
 from chaos_script import PORTAL, Script, Twist
 from chaos_systems import Foreseen
-from chaos_wire import Speaker, listening
+from chaos_wire import Voice
 
 from habeas.contracts import Keyring, Place
 from habeas.contracts.catalogue import read, seal_personal, write
@@ -37,10 +37,12 @@ from habeas.contracts.vocabulary import NotifyBy
 @dataclass
 class Office:
     keyring: Keyring = field(repr=False)
-    portal: Speaker
-    operator: Speaker
+    portal: Voice
+    operator: Voice
     scripts: dict[UUID, Script]
     foreseen: Foreseen
+    pause: float = 1.0
+    """Seconds until somebody submits the same again."""
     newest: dict[UUID, StatusChanged] = field(default_factory=dict)
     submitted: int = 0
     closed: int = 0
@@ -53,7 +55,7 @@ class Office:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        async with listening(self.portal.options, [status(PORTAL)], self.hear):
+        async with self.portal.hearing([status(PORTAL)], self.hear):
             try:
                 yield
             finally:
@@ -152,7 +154,7 @@ class Office:
         self.submitted += 1
         if script.twist is Twist.AGAIN:
             await self._say(event)
-            await asyncio.sleep(1)
+            await asyncio.sleep(self.pause)
             await self._say(self._submission(script, now, "again"))
         if script.twist is Twist.CONTRADICTED:
             await self._say(self._wrong(self._submission(script, now, "contradicted")))

@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID, uuid5
 
 from chaos_script import LOCATING, NEEDED, Answering, Manner, Script, Twist
-from chaos_wire import Speaker, listening
+from chaos_wire import Voice
 
 from habeas.contracts import Keyring, Message, Place
 from habeas.contracts.catalogue import read, seal_personal, write
@@ -29,8 +29,6 @@ _DID: Final[Mapping[str, str]] = {
     "object": "stopped",
 }
 _COPYING: Final = frozenset({"access", "export"})
-_AFTER_THE_END: Final = 1.0
-"""Seconds from the cancellation to the late answer of a system that was silent."""
 _KEPT_UNTIL: Final = date(2035, 12, 31)
 
 
@@ -49,9 +47,11 @@ class Foreseen:
 class System:
     name: str
     keyring: Keyring = field(repr=False)
-    speaker: Speaker
+    speaker: Voice
     scripts: Mapping[UUID, Script] = field(repr=False)
     foreseen: Foreseen = field(repr=False)
+    afterwards: float = 1.0
+    """Seconds from the cancellation to the late answer of a system that was silent."""
     unknown: int = 0
     """Tasks for requests that nobody submitted."""
     _meeting: dict[UUID, asyncio.Task[None]] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class System:
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
-        async with listening(self.speaker.options, [tasks(self.name)], self.hear):
+        async with self.speaker.hearing([tasks(self.name)], self.hear):
             try:
                 yield
             finally:
@@ -107,7 +107,7 @@ class System:
         answering = script.answers[self.name]
         if script.troubled == self.name and script.twist is Twist.WITHDRAWN:
             await self._until_cancelled(task.task_id).wait()
-            await asyncio.sleep(_AFTER_THE_END)
+            await asyncio.sleep(self.afterwards)
         await asyncio.sleep(answering.delay)
         answer = self._finished(script, task, "answer")
         if _fails(script, self.name, task):

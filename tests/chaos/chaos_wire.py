@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -23,6 +23,25 @@ _REST: Final = 0.3
 def client_options(environment: Mapping[str, str]) -> dict[str, Any]:
     """aiokafka's options for the principal whose `HABEAS_KAFKA_*` these are, impatient with a broker that is away."""
     return {**connection.client_options(environment), "request_timeout_ms": 10_000, "retry_backoff_ms": 200}
+
+
+Hear = Callable[[Any], None]
+"""Takes a record in its order; what takes time is started as a task."""
+
+
+class Voice(Protocol):
+    """One principal's mouth and ears."""
+
+    async def say(self, topic: str, event: CloudEvent) -> None:
+        """Returns once it is confirmed."""
+
+    async def send(self, topic: str, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
+        """As `say`, for what need not be an event."""
+
+    def hearing(self, topics: Sequence[str], hear: Hear) -> AbstractAsyncContextManager[None]:
+        """Hands every record of the topics to `hear`, from the first."""
+
+    async def close(self) -> None: ...
 
 
 @dataclass
@@ -54,6 +73,9 @@ class Speaker:
             else:
                 return
 
+    def hearing(self, topics: Sequence[str], hear: Hear) -> AbstractAsyncContextManager[None]:
+        return listening(self.options, topics, hear)
+
     async def close(self) -> None:
         await self._drop(self._producer)
 
@@ -73,10 +95,6 @@ class Speaker:
         if producer is not None and producer is self._producer:
             self._producer = None
             await _stopped(producer)
-
-
-Hear = Callable[[Any], None]
-"""Takes a record in its order; what takes time is started as a task."""
 
 
 @asynccontextmanager
