@@ -6,6 +6,7 @@ costs many times what it does to a short text.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from markupsafe import escape
@@ -15,6 +16,8 @@ from services.collector.answer.words import Words
 
 _DEEPEST: Final = 6
 _DEEP: Final = frozenset({list, dict})
+_SHORT: Final = 64
+"""Characters of a name that is kept for the next answer, which has it again most of the time."""
 _BETWEEN: Final = "\0"
 _ARTICLE: Final = '<article><h4><span class="id">%s</span> <span class="origin">%s</span></h4>'
 _INSTANT: Final = re.compile(r"\0(\d{4}-\d\d-\d\d)T(\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(?:(Z)|([+-]\d\d:\d\d))?(?=\0)")
@@ -46,15 +49,16 @@ class RecordWriter:
     def write(self, records: Iterable[HeldRecord], labels: Mapping[str, str]) -> None:
         """Records of one category with its labels."""
         self._labels, self._named = labels, {}
-        origins = self._words.tables["origin"]
+        form, texts = self._form, self._texts
         for record in records:
-            origin = origins.get(record.origin) or self._words.of("origin", record.origin)
-            self._form.append(_ARTICLE)
-            self._texts += (record.id, f"{origin} ({record.source})" if record.source else origin)
+            origin = self._words.of("origin", record.origin)
+            form.append(_ARTICLE)
+            texts += (record.id, f"{origin} ({record.source})" if record.source else origin)
             self._members(record.data, "", 0)
             if record.files:
-                self.put('<p class="files">%s</p>', ", ".join(record.files))
-            self._form.append("</article>\n")
+                form.append('<p class="files">%s</p>')
+                texts.append(", ".join(record.files))
+            form.append("</article>\n")
 
     def filled(self) -> str:
         """The page so far, every text escaped."""
@@ -68,16 +72,17 @@ class RecordWriter:
             self._form.append(terms.whole)
             self._texts += members.values()
             return
-        self._form.append("<dl>")
+        form, texts = self._form, self._texts
+        form.append("<dl>")
         for term, (member, value) in zip(terms.each, members.items(), strict=True):
             if type(value) in _DEEP:
-                self._form += (term, _opened(value))
+                form += (term, _opened(value))
                 self._value(value, f"{path}{member}.", depth)
-                self._form.append("</dd>")
+                form.append("</dd>")
             else:
-                self._form += (term, "<dd>%s</dd>")
-                self._texts.append(value)
-        self._form.append("</dl>")
+                form += (term, "<dd>%s</dd>")
+                texts.append(value)
+        form.append("</dl>")
 
     def _value(self, value: object, path: str, depth: int) -> None:
         if isinstance(value, dict) and depth < _DEEPEST:
@@ -108,17 +113,22 @@ class RecordWriter:
     def _name(self, path: str, members: Iterable[str]) -> _Terms:
         """By the label of a member; of a nested one by the label of its whole path, else of its own name."""
         labels = self._labels
-        each = [
-            _term(labels.get(path + member) or labels.get(member) or member.replace("_", " ").capitalize())
-            for member in members
-        ]
+        named = (labels.get(path + member) or labels.get(member) or _plain(member) for member in members)
+        each = [_kept_term(label) if len(label) <= _SHORT else _term(label) for label in named]
         terms = _Terms(each, f"<dl>{'<dd>%s</dd>'.join(each)}<dd>%s</dd></dl>" if each else "<dl></dl>")
         self._named[path, *members] = terms
         return terms
 
 
+def _plain(member: str) -> str:
+    return member.replace("_", " ").capitalize()
+
+
 def _term(label: str) -> str:
     return f"<dt>{_escape(label).replace('%', '%%')}</dt>"
+
+
+_kept_term = lru_cache(2048)(_term)
 
 
 def _escaped(texts: Sequence[str]) -> list[str]:
