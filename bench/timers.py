@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +13,7 @@ from uuid import uuid4
 import psutil  # type: ignore[import-untyped]
 
 from bench.house import House
+from bench.offline import WithoutKafka
 from habeas.contracts import KeyFile
 from operations.programs import SERVICES
 from services.collector.handlers import Handlers as Collecting
@@ -22,7 +23,6 @@ from services.notifier import store as notices
 from shared.clock import system_clock
 from shared.database import Pool, create_pool
 from shared.messaging.consumer import Consumer
-from shared.messaging.outbox import Outbox, Outgoing
 from shared.registry import load_registry
 
 _TURNS: Final = 200
@@ -38,13 +38,6 @@ class Turn:
     """The median, from its first statement to its last."""
     cpu_us: float
     """The mean, of the service and its PostgreSQL backend."""
-
-
-class WithoutKafka(Outbox):
-    """Nothing that a timer says is sent: it would be said about requests that nobody made."""
-
-    async def _send(self, records: Sequence[Outgoing]) -> list[Outgoing]:
-        return list(records)
 
 
 async def turns_of(house: House, turns: int = _TURNS) -> list[Turn]:
@@ -87,7 +80,7 @@ async def _pool(house: House, service: str) -> AsyncIterator[Pool]:
 
 async def _timers(house: House, service: str, pool: Pool) -> dict[str, Timer]:
     env = house.stack.env(service)
-    outbox = WithoutKafka(pool, {})
+    outbox = WithoutKafka(pool)  # what a timer says is about requests that nobody made
     consumer = Consumer(service, (), pool, outbox, KeyFile(Path(env["HABEAS_KEYS"])), system_clock)
     return {
         "sweep the outbox": outbox.sweep,
