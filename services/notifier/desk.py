@@ -33,7 +33,7 @@ class Waiting:
 class Desk:
     """Up to `size` mails under way at a time, some more where the consumer and the worker fill it at once."""
 
-    def __init__(self, size: int = 512) -> None:
+    def __init__(self, size: int = 1024) -> None:
         self.size = size
         self.holder = randbelow(2**31 - 1) + 1
         self.awake = asyncio.Event()

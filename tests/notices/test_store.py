@@ -11,7 +11,8 @@ from habeas.contracts import Keyring
 from services.notifier import store
 from services.notifier.domain import Accepted, Bounced, Deferred, Key, Outcome, Token, judge, new_token, open_token
 from services.notifier.store import Claimed, Finished, Lease, NewNotice
-from shared.database import Pool, load_queries
+from shared.database import Pool
+from tests.core.plans import explain, indexes, scanned
 from tests.notices.samples import NOW
 
 LEASE = timedelta(minutes=5)
@@ -181,19 +182,28 @@ async def test_an_impossible_state_cannot_be_stored(pool: Pool, change: str) -> 
             await connection.execute(f"UPDATE notices SET {change}")
 
 
-async def test_the_due_are_found_by_the_index(pool: Pool) -> None:
-    """Thousands of mails that are out must cost the next claim nothing."""
-    claim = load_queries(store.Path(store.__file__).with_name("queries.sql"))["claim"]
+async def test_hot_statements_use_indexes(pool: Pool) -> None:
+    """Thousands of mails that are out must cost the next ones nothing."""
+    load = """
+        INSERT INTO notices (request_id, notice, recipient, ordinal, event, recorded_at, state, attempts, accepted_at)
+        SELECT gen_random_uuid(), 'completed', 'requester', 1, '', now(), 'accepted', 1, now()
+        FROM generate_series(1, 50000)
+    """
+    ids, some = [uuid4() for _ in range(50)], ["completed"] * 50
+    keys = (ids, some, ["requester"] * 50, [1] * 50)
+    expected = {
+        "claim": ((NOW, 200, uuid4(), LEASE, HOLDER), {"notices_due", "notices_pkey"}),
+        "finish": ((*keys, ids, ["accepted"] * 50, [250] * 50, [NOW] * 50, [None] * 50), {"notices_pkey"}),
+        "answer": ((bytes(32),), {"notices_answer_token_sha256_key"}),
+        "end_lost_leases": ((HOLDER, ids, LEASE), {"notices_holder"}),
+        "end_leases_of_the_dead": ((1,), {"notices_holder"}),
+    }
     async with pool.acquire() as connection:
-        await connection.execute(
-            "INSERT INTO notices"
-            " (request_id, notice, recipient, ordinal, event, recorded_at, state, attempts, accepted_at)"
-            " SELECT gen_random_uuid(), 'completed', 'requester', 1, '', now(), 'accepted', 1, now()"
-            " FROM generate_series(1, 5000)"
-        )
+        await connection.execute(load)
         await store.record(connection, [new(1), new(2)], NOW)
+        await store.record(connection, [new(3), new(4)], NOW, lease(), 2)
         await connection.execute("ANALYZE notices")
-        plan = await connection.fetch(f"EXPLAIN {claim}", NOW, 10, uuid4(), LEASE, HOLDER)
-    text = "\n".join(row[0] for row in plan)
-    assert "notices_due" in text
-    assert "Seq Scan" not in text
+        for name, (arguments, wanted) in expected.items():
+            nodes = await explain(connection, store._SQL[name], *arguments)
+            used = {index for index in indexes(nodes) if index.startswith("notices")}  # and not those of PostgreSQL
+            assert (name, "notices" in scanned(nodes), used) == (name, False, wanted)

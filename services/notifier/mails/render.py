@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from services.notifier.domain import AddressError, Mail, UnknownNoticeError
 from services.notifier.mails.form import Blanks, Encoded, fill_later, written
 from services.notifier.mails.mime import alternative, header
+from services.notifier.mails.statement import Clerk
 from services.notifier.mails.view import (
     BystanderView,
     MailView,
@@ -31,6 +32,8 @@ from shared.registry import Registry
 _FOLDER: Final = Path(__file__).parent
 _FORMS: Final = 512
 """That are kept; one takes about 20 kB."""
+_CLERKS: Final = 128
+"""As many rights, audiences and languages; rights have open names."""
 _WIDTH: Final = 72
 _BETWEEN: Final = 3  # the space before a word, and what breaks a command after it
 _WITH_OPTION: Final = re.compile(r"--\S+(?: (?!--)\S+)?|\S+")
@@ -79,6 +82,7 @@ class MailRenderer:
         self._from = header("From", formataddr((registry.mails.sender_name, registry.mails.sender_address)))
         self._domain = registry.mails.sender_address.rpartition("@")[2]
         self._form = lru_cache(_FORMS)(self._new_form)
+        self._clerk = lru_cache(_CLERKS)(self._new_clerk)
 
     def address(self, mail: Mail) -> str:
         """Where the mail goes, its domain in ASCII. Raises `AddressError`."""
@@ -100,14 +104,15 @@ class MailRenderer:
         repeat is recognisable. Raises `AddressError`, `UnknownNoticeError`."""
         notice, shown, name = mail.notice, shown_notice(mail), letter_of(mail)
         audience = audience_of(mail)
-        words = self._words_for[self._language(mail.personal.language), audience]
+        clerk = self._clerk(str(notice.right), self._language(mail.personal.language), audience)
+        words = clerk.words
         if (words.language, name) not in self._letters:
             raise UnknownNoticeError(notice.notice, words.language)
         address = self.address(mail)
         # The privacy team's letters are rare, and hold commands whose lines break where their words allow.
         blanks = Blanks(are_left=notice.recipient is not Recipient.DPO)
         subject = words.of("subject", subject_of(mail), reference=blanks(notice.reference))
-        seen = (bystander_view if audience is Audience.BYSTANDER else view)(mail, self._registry, words, blanks)
+        seen = (bystander_view if audience is Audience.BYSTANDER else view)(mail, clerk, blanks)
         form = (self._form if blanks.are_left else self._new_form)(words.language, name, subject, seen)
         identity = f"{shown}.{notice.recipient}.{notice.ordinal}.{notice.request_id}"
         return alternative(
@@ -126,6 +131,9 @@ class MailRenderer:
             html=form.html.with_values(blanks.values),
             boundary="=_" + hashlib.sha256(identity.encode()).hexdigest()[:32],
         )
+
+    def _new_clerk(self, right: str, language: str, audience: Audience) -> Clerk:
+        return Clerk(right, self._registry, self._words_for[language, audience])
 
     def _new_form(self, language: str, name: str, subject: str, seen: MailView | BystanderView) -> _Form:
         letter = self._letters[language, name]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Final
 
 from habeas.contracts.status import StatusReason
@@ -16,6 +17,8 @@ from shared.registry import Category, Registry
 
 _LEFT: Final = frozenset({Did.RETAINED, Did.WITHHELD})
 _LEFT_FOR_A_GROUND: Final = frozenset({Did.RESTRICTED, Did.UNRESTRICTED})
+_DEEDS: Final = 1024
+"""That a clerk remembers: systems and categories have open names."""
 _NOT_REACHED: Final = "right_does_not_reach"
 _HELD: Final = "held_for_request"
 
@@ -50,26 +53,48 @@ class Statement:
     """Whether something is kept that is deleted later."""
 
 
+_EMPTY: Final = Statement()
+
+
+@dataclass(frozen=True, slots=True)
+class _Deed:
+    """What the entries about one deed to one category have in common."""
+
+    is_left: bool
+    title: str
+    did: str
+    why: str | None
+    article: str | None
+    until: str | None
+    """By what rule it is kept, where no dates are given."""
+
+
 class Clerk:
-    """Writes the entries of one letter."""
+    """Writes the entries of all letters about one right, to one audience, in one language."""
 
-    def __init__(self, right: str, registry: Registry, words: Words, blanks: Blanks) -> None:
+    def __init__(self, right: str, registry: Registry, words: Words) -> None:
+        self.registry = registry
+        self.words = words
         self._right = right
-        self._registry = registry
-        self._words = words
-        self._blanks = blanks
+        self._deed = lru_cache(_DEEDS)(self._new_deed)
 
-    def statement(self, items: Sequence[StatementItem]) -> Statement:
+    def statement(self, items: Sequence[StatementItem], blanks: Blanks) -> Statement:
+        if not items:
+            return _EMPTY
         told = [item for item in items if item.did == Did.RECIPIENTS_NOTIFIED]
         others = [item for item in items if item.did != Did.RECIPIENTS_NOTIFIED]
-        entries = [(self._is_left(group[0]), self._entry(group)) for group in _alike(others)]
-        kept = (item for item in others if item.did == Did.RETAINED and item.ground != _HELD)
+        done: list[Entry] = []
+        left: list[Entry] = []
+        for group in _alike(others):
+            deed = self._deed(group[0].system, group[0].category, group[0].did, group[0].ground)
+            (left if deed.is_left else done).append(self._entry(deed, group, blanks))
+        kept = [item for item in others if item.did == Did.RETAINED and item.ground != _HELD]
         return Statement(
-            done=tuple(entry for left, entry in entries if not left),
-            left=tuple(entry for left, entry in entries if left),
-            told=tuple(self._told(group) for group in _alike(told) if any(item.count for item in group)),
+            done=tuple(done),
+            left=tuple(left),
+            told=tuple([self._told(group, blanks) for group in _alike(told) if any(item.count for item in group)]),
             suppressed=any(item.did == Did.SUPPRESSED for item in items),
-            keeps=self._right not in COPIES and any(kept),
+            keeps=self._right not in COPIES and bool(kept),
         )
 
     def ended(self, personal: NoticePersonal) -> Iterator[Entry]:
@@ -84,7 +109,7 @@ class Clerk:
             if reason:
                 yield Entry(title, why=reason.sentence, article=reason.article)
             else:
-                yield Entry(title, self._words.of("ended", self._end(note)))
+                yield Entry(title, self.words.of("ended", self._end(note)))
 
     def not_covered(self, items: Iterable[NotCovered]) -> Iterator[Entry]:
         """One entry for each ground: the same reason is not read five times."""
@@ -100,82 +125,86 @@ class Clerk:
 
     def elsewhere(self, names: Iterable[str]) -> Iterator[Entry]:
         for name in dict.fromkeys(names):
-            known = self._registry.not_controller.get(name)
-            ask = known.ask if known else self._words.of("reason", "unknown_elsewhere")
+            known = self.registry.not_controller.get(name)
+            ask = known.ask if known else self.words.of("reason", "unknown_elsewhere")
             yield Entry(known.title if known else _readable(name), why=ask)
 
     def system(self, name: str) -> str:
-        return self._registry.systems[name].title if name in self._registry.systems else name
+        return self.registry.systems[name].title if name in self.registry.systems else name
 
     def progress(self, note: SystemNote) -> str:
         """For the privacy team."""
-        state = self._words.tables["state"].get(note.state, note.state)
+        state = self.words.tables["state"].get(note.state, note.state)
         return ", ".join(filter(None, (state, note.outcome, note.reason)))
 
-    def _is_left(self, item: StatementItem) -> bool:
+    def _is_left(self, did: str, ground: str | None) -> bool:
         """To blacken a record leaves something out of a copy; in an erasure it is the erasing. To restrict is what a
         restriction asks for; where another right has a ground for it, or for going on, something was not done."""
-        if item.did == Did.REDACTED:
+        if did == Did.REDACTED:
             return self._right in COPIES
-        if item.did in _LEFT_FOR_A_GROUND:
-            return item.ground is not None and self._right != Right.RESTRICTION
-        return item.did in _LEFT
+        if did in _LEFT_FOR_A_GROUND:
+            return ground is not None and self._right != Right.RESTRICTION
+        return did in _LEFT
 
-    def _entry(self, items: Sequence[StatementItem]) -> Entry:
-        item, count = items[0], sum(each.count for each in items)
-        category = self._registry.category(item.system, item.category)
-        fallback = category.at_erasure if category and item.did == Did.RETAINED else None
-        why, article = self._reason(item.ground or (fallback.ground if fallback else None))
-        days = sorted(each.until for each in items if each.until)
-        if not days and fallback and fallback.until and item.ground in {None, fallback.ground}:
-            why = " ".join(filter(None, (why, self._words.tables["until"]["rule"].format(rule=fallback.until))))
-        did = self._words.of("did", self._deed(item.did))
+    def _new_deed(self, system: str, name: str, did: str, ground: str | None) -> _Deed:
+        category = self.registry.category(system, name)
+        fallback = category.at_erasure if category and did == Did.RETAINED else None
+        why, article = self._reason(ground or (fallback.ground if fallback else None))
+        until = None
+        if fallback and fallback.until and ground in {None, fallback.ground}:
+            until = self.words.tables["until"]["rule"].format(rule=fallback.until)
+        said = self.words.of("did", self._word_for(did))
+        return _Deed(self._is_left(did, ground), self._title(system, name), said, why, article, until)
+
+    def _entry(self, deed: _Deed, items: Sequence[StatementItem], blanks: Blanks) -> Entry:
+        count = sum([each.count for each in items])
+        days = sorted([each.until for each in items if each.until])
         return Entry(
-            title=self._title(item.system, item.category),
-            did=f"{self._words.count('records', count, self._blanks(str(count)))} {did}" if count else did,
-            until=self._until(days),
-            why=why,
-            article=article,
+            title=deed.title,
+            did=f"{self.words.count('records', count, blanks(str(count)))} {deed.did}" if count else deed.did,
+            until=self._until(days, blanks),
+            why=deed.why if days or not deed.until else " ".join(filter(None, (deed.why, deed.until))),
+            article=deed.article,
         )
 
-    def _deed(self, did: str) -> str:
+    def _word_for(self, did: str) -> str:
         if did == Did.REDACTED and self._right not in COPIES:
             return "redacted_in_place"
         if did in {Did.REDACTED, Did.WITHHELD} and self._right == Right.PORTABILITY:
             return f"{did}_from_files"
         return did
 
-    def _told(self, items: Sequence[StatementItem]) -> Entry:
+    def _told(self, items: Sequence[StatementItem], blanks: Blanks) -> Entry:
         item, count = items[0], max(each.count for each in items)
-        category: Category | None = self._registry.category(item.system, item.category)
+        category: Category | None = self.registry.category(item.system, item.category)
         names = [party.name for party in category.recipients] if category else []
-        form: str = self._words.tables["told"]["all" if count == len(names) else "some"]
+        form: str = self.words.tables["told"]["all" if count == len(names) else "some"]
         return Entry(
             title=self._title(item.system, item.category),
-            did=self._words.count("told", count, self._blanks(str(count))),
+            did=self.words.count("told", count, blanks(str(count))),
             why=form.format(names=", ".join(names)) if names else None,
         )
 
     def _title(self, system: str, code: str) -> str:
         """The title's head: what exactly the category holds after the colon is for the policy and the copy."""
-        category = self._registry.category(system, code)
+        category = self.registry.category(system, code)
         return category.title.partition(": ")[0] if category else _readable(code)
 
-    def _until(self, days: Sequence[date]) -> str | None:
+    def _until(self, days: Sequence[date], blanks: Blanks) -> str | None:
         if not days:
             return None
-        form: str = self._words.tables["until"]["date" if days[0] == days[-1] else "dates"]
-        return self._blanks(form.format(date=self._words.date(days[-1]), first=self._words.date(days[0])))
+        form: str = self.words.tables["until"]["date" if days[0] == days[-1] else "dates"]
+        return blanks(form.format(date=self.words.date(days[-1]), first=self.words.date(days[0])))
 
     def _reason(self, code: str | None) -> tuple[str | None, str | None]:
         """Sentence and article. A ground that is not in the catalogue is still named."""
         found = find_ground(code)
         if found:
             return found.sentence, found.article
-        return (self._words.tables["reason"]["unknown_ground"].format(code=code) if code else None), None
+        return (self.words.tables["reason"]["unknown_ground"].format(code=code) if code else None), None
 
     def _end(self, note: SystemNote) -> str:
-        known = self._words.tables["ended"]
+        known = self.words.tables["ended"]
         return next((code for code in (note.reason, note.outcome) if code and code in known), "other")
 
 

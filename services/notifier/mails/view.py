@@ -14,7 +14,7 @@ from services.notifier.mails.privacy_team import RIGHTS, Step, brief
 from services.notifier.mails.statement import Clerk, Entry, reason_ground
 from services.notifier.mails.words import Phrases, Words, size
 from shared.events import Audience, Notice, Recipient
-from shared.registry import Authority, Registry
+from shared.registry import Authority
 
 _LONGEST_NAME: Final = 80
 _NOT_IN_NAMES: Final = frozenset('/:@<>[]{}|\\"')
@@ -79,21 +79,20 @@ def audience_of(mail: Mail) -> Audience:
     return audience if isinstance(audience, Audience) else Audience.BYSTANDER
 
 
-def bystander_view(mail: Mail, registry: Registry, words: Words, blanks: Blanks) -> BystanderView:
-    received = mail.notice.received_at.astimezone(registry.controller.time_zone)
-    return BystanderView(blanks(mail.notice.reference), words.date(received.date()))
+def bystander_view(mail: Mail, clerk: Clerk, blanks: Blanks) -> BystanderView:
+    received = mail.notice.received_at.astimezone(clerk.registry.controller.time_zone)
+    return BystanderView(blanks(mail.notice.reference), clerk.words.date(received.date()))
 
 
-def view(mail: Mail, registry: Registry, words: Words, blanks: Blanks) -> MailView:
-    """For everybody but bystanders. `words` are those for the mail's audience."""
-    notice, personal = mail.notice, mail.personal
+def view(mail: Mail, clerk: Clerk, blanks: Blanks) -> MailView:
+    """For everybody but bystanders. `clerk` is the one for the mail's right, audience and language."""
+    notice, personal, registry, words = mail.notice, mail.personal, clerk.registry, clerk.words
     zone = registry.controller.time_zone
     for_another = audience_of(mail) is Audience.REPRESENTATIVE
     right = str(notice.right)
-    clerk = Clerk(right, registry, words, blanks)
     # Of a copy that was never handed out, nothing was done that a statement could name.
     no_copy = notice.notice == Notice.WITHDRAWN and right in COPIES
-    statement = clerk.statement(() if no_copy else personal.statement)
+    statement = clerk.statement(() if no_copy else personal.statement, blanks)
     reason = reason_ground(notice.reason)
     authority = registry.authority_for(notice.jurisdiction)
     answer = personal.answer if mail.link else None
@@ -161,8 +160,9 @@ def shown_notice(mail: Mail) -> str:
 
 def _in_triage(right: str, reason: StatusReason | None, words: Words) -> bool:
     """Whether a person of the privacy team decides first how the request goes on."""
-    known = words.tables["first_look"].keys() - {"other"}
-    return right == Right.UNCLASSIFIED or (reason is not None and reason.code in known)
+    if right == Right.UNCLASSIFIED or reason is None:
+        return right == Right.UNCLASSIFIED
+    return reason.code != "other" and reason.code in words.tables["first_look"]
 
 
 def _safe_name(name: str | None) -> str:

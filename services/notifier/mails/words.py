@@ -16,6 +16,8 @@ _FOLDER = Path(__file__).parent
 _PHRASES = 256
 """Kept: each right for each audience, and as many as may be new to us."""
 
+_DATES = 1024
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Phrases:
@@ -60,12 +62,17 @@ class Words:
         return _phrases(self, right, audience is Audience.REPRESENTATIVE)
 
     def date(self, day: date) -> str:
-        return str(self.tables["date"]).format(day=day.day, month=self.tables["months"][day.month - 1], year=day.year)
+        return _date(self, day)
 
     def count(self, table: str, count: int, number: str) -> str:
         """`number` is what stands for the count."""
         phrases: Mapping[str, str] = self.tables[table]
         return phrases["one" if count == 1 else "many"].format(count=number)
+
+
+@lru_cache(_DATES)
+def _date(words: Words, day: date) -> str:
+    return str(words.tables["date"]).format(day=day.day, month=words.tables["months"][day.month - 1], year=day.year)
 
 
 @lru_cache(_PHRASES)
