@@ -61,7 +61,9 @@ SELECT request_id, waits_for, $3 FROM unnest($1::uuid[], $2::uuid[]) AS named (r
 ON CONFLICT DO NOTHING
 
 -- name: take_turns
-INSERT INTO turns (hash) SELECT hash FROM unnest($1::bytea[]) AS asked (hash) ORDER BY hash ON CONFLICT DO NOTHING
+-- Who finds one waits until its transaction has ended, and with it the row. None is ever left to be in conflict with, so
+-- no ON CONFLICT, which costs three times as much.
+INSERT INTO turns (hash) SELECT DISTINCT hash FROM unnest($1::bytea[]) AS asked (hash) ORDER BY hash
 
 -- name: end_turns
 DELETE FROM turns WHERE hash = ANY($1::bytea[])

@@ -179,7 +179,8 @@ async def test_the_one_or_the_other_sees_that_it_may_go_on(pool: Pool) -> None:
     """No lost wake-up between a request that begins to wait and the end of what it waits for."""
     for number in range(20):
         waiting, first = UUID(int=100 + number), UUID(int=200 + number)
-        await in_transaction(pool, lambda connection, waiting=waiting: opened(connection, request(waiting)))
+        async with pool.acquire() as connection:
+            await opened(connection, request(waiting))
         both = asyncio.Barrier(2)
         begin, end = functools.partial(begins, waiting, first, both), functools.partial(ends, first, both)
         assert any(await asyncio.gather(in_transaction(pool, begin), in_transaction(pool, end)))
