@@ -52,11 +52,6 @@ class Desk:
         return self._leases.total()
 
     @property
-    def is_empty(self) -> bool:
-        """Whether no mail waits for its turn."""
-        return self._queue.empty()
-
-    @property
     def room(self) -> int:
         """For what the worker claims in the table."""
         return max(0, self.size - self.under_way) if self.is_staffed else 0

@@ -2,9 +2,9 @@
 
 A process shows that it lives by an advisory lock, which ends with its connection: what a killed one had claimed is
 taken over in seconds, and the lease is only for one that is stopped and yet connected. Several mails are in
-conversation at a time; once none is, and after 20 ms at the latest, the outcomes of those that were answered for are
-committed together (a group commit). No later, because a mail that SMTP has taken and the table does not know of would
-be sent twice after a crash.
+conversation at a time; as soon as any is answered for, its outcome is committed together with whatever else was
+answered meanwhile (a group commit), because a mail that SMTP has taken and the table does not know of would be sent
+twice after a crash.
 """
 
 import asyncio
@@ -32,8 +32,6 @@ from shared.telemetry import METRICS
 _log = structlog.get_logger(__name__)
 
 _POLL_SECONDS: Final = 1.0
-_GATHER_SECONDS: Final = 0.02
-"""How long an outcome waits for those of other mails in conversation: a commit costs more than a mail."""
 _LOOK_SECONDS: Final = 5.0
 """Between looks for leases that nobody uses."""
 _FRESH: Final = timedelta(seconds=10)
@@ -84,7 +82,6 @@ class Worker:
         self._connection: Connection | None = None
         self._connections = AsyncExitStack()
         self._looked = self._claimed = 0.0
-        self._conversing = 0
         self._answered: list[Finished] = []
         self._publishing: set[asyncio.Task[None]] = set()
 
@@ -144,16 +141,12 @@ class Worker:
                 await self._desk.awake.wait()
 
     async def _commit_answered(self, connection: Connection) -> None:
-        answered, self._answered = self._answered, []
-        if not answered:
-            return
-        try:
+        answered = self._answered.copy()
+        if answered:
             await self._commit(connection, answered)
-        except BaseException:
-            self._answered = answered + self._answered
-            raise
-        for done in answered:
-            self._desk.clear(done.claimed)
+            del self._answered[: len(answered)]
+            for done in answered:
+                self._desk.clear(done.claimed)
 
     async def _fill(self, connection: Connection) -> None:
         """Claims what there is room for, when there may be something and it is worth a statement."""
@@ -213,21 +206,11 @@ class Worker:
         while True:
             waiting = await self._desk.next()
             if self._is_present() and monotonic() < waiting.begin_by:
-                self._conversing += 1
-                try:
-                    self._note(await self._send(waiting.claimed))
-                finally:
-                    self._conversing -= 1
+                self._answered.append(await self._send(waiting.claimed))
             else:  # by the time it is out, somebody else may have sent it; its lease is ended, and it is due again
                 self._desk.clear(waiting.claimed)
                 _log.warning("notice_not_begun", notice=waiting.claimed.key.notice)
-            if not self._conversing and self._desk.is_empty:
-                self._desk.awake.set()
-
-    def _note(self, finished: Finished) -> None:
-        if not self._answered:
-            asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._desk.awake.set)
-        self._answered.append(finished)
+            self._desk.awake.set()
 
     async def _send(self, claimed: Claimed) -> Finished:
         now = self._clock()
