@@ -39,8 +39,8 @@ from shared.registry import load_registry
 
 _REGISTRY: Final = load_registry(Path(__file__).parents[2] / "registry" / "ale.toml")
 _RENDERER: Final = MailRenderer(_REGISTRY)
-_QUIET_WITHIN: Final = 90.0
-"""Seconds that a run may take."""
+_STUCK_AFTER: Final = 25.0
+"""Seconds without any change after which nothing more is expected: longer than any worker rests after trouble."""
 _SWEPT: Final = 0.25
 """How often a sweeper looks after a batch; in earnest it looks every two seconds, and at what is old."""
 _SUBMITTED: Final = 0.3
@@ -129,13 +129,12 @@ class World:
     """Message-ID and instant of what SMTP has taken, where the notifier died before it had written so."""
 
     async def until_quiet(self, to_come: list[Script]) -> str:
-        """What is left when all have come and nothing is under way any more, or the time is over: in the best case,
-        nothing."""
+        """What is left when all have come and nothing changes any more: in the best case, nothing."""
         for service in SERVICES:
             await self._start(service)
-        deadline = time.monotonic() + _QUIET_WITHIN
         random = self.surroundings.random
-        while time.monotonic() < deadline:
+        before, changed, left = "", time.monotonic(), ""
+        while time.monotonic() - changed < _STUCK_AFTER:
             await self._bury_the_dead()
             self._log.news.clear()
             if to_come and random.random() < _SUBMITTED:
@@ -146,13 +145,16 @@ class World:
             if random.random() < _SWEPT:
                 await self.processes[random.choice(SERVICES)].sweep()
             if lagging:
+                changed = time.monotonic()
                 continue
             left = await self._left()
+            if left != before:
+                before, changed = left, time.monotonic()
             if left:
                 await self._something_new()
             elif not (to_come or self._dead()):
                 return ""
-        return await self._left() or f"{', '.join(self._dead())} must not rest"
+        return left or f"{', '.join(self._dead())} cannot live"
 
     async def moment(self, moment: str) -> None:
         """The mail server meets one of the notifier's mails."""
