@@ -8,7 +8,7 @@ Every attempt puts a new object: a process that was away and comes back cannot w
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Final
@@ -87,35 +87,34 @@ class Assembler:
 
         async def work_on(work: Work) -> None:
             claimed.extend(await store.claim_assemblies(work.connection, _BATCH, work.now))
-            for start in range(0, len(claimed), _AT_ONCE):
-                await self._answer(claimed[start : start + _AT_ONCE], work)
+            if claimed:
+                await self._answer(claimed, work)
 
         await consumer.transact(work_on)
         return len(claimed)
 
     async def _answer(self, claimed: Sequence[UUID], work: Work) -> None:
-        records = await store.records(work.connection, claimed)
         cases = await store.cases(work.connection, claimed)
         needed = [case for case in cases if case.answer_expires_at is None and not case.withdrawn]
-        made, failed = await self._make_all(needed, records, work)
+        made: dict[UUID, tuple[str, datetime]] = {}
+        for start in range(0, len(needed), _AT_ONCE):
+            made |= await self._make_all(needed[start : start + _AT_ONCE], work)
+        failed = [case.opened.request_id for case in needed if case.opened.request_id not in made]
         done = [request_id for request_id in claimed if request_id not in failed]
         await store.record_answers(work.connection, made, done)
         await store.postpone_assemblies(work.connection, failed, work.now + _POSTPONED)
         work.touched.update(done)
 
-    async def _make_all(
-        self, cases: Sequence[Case], records: Mapping[UUID, list[Records]], work: Work
-    ) -> tuple[dict[UUID, tuple[str, datetime]], list[UUID]]:
-        """The answers, and the requests whose answer cannot be made: those must not hold up the others."""
+    async def _make_all(self, cases: Sequence[Case], work: Work) -> dict[UUID, tuple[str, datetime]]:
+        """The answers, without those that cannot be made: they must not hold up the others."""
+        records = await store.records(work.connection, [case.opened.request_id for case in cases])
         made: dict[UUID, tuple[str, datetime]] = {}
-        failed: list[UUID] = []
 
         async def attempt(case: Case) -> None:
             request_id = case.opened.request_id
             try:
                 made[request_id] = await self._make(case, records[request_id], work)
             except Exception as error:
-                failed.append(request_id)
                 _log.error("answer_failed", request_id=str(request_id), exc_info=error)
 
         async with asyncio.TaskGroup() as attempts:
@@ -123,7 +122,7 @@ class Assembler:
                 attempts.create_task(attempt(case))
                 # Each writes its answer without a pause: between two of them the consumer has its turn.
                 await asyncio.sleep(0)
-        return made, failed
+        return made
 
     async def _make(self, locked: Case, records: list[Records], work: Work) -> tuple[str, datetime]:
         request_id = locked.opened.request_id

@@ -171,16 +171,14 @@ SELECT request_id FROM assemblies WHERE due_at <= $2 ORDER BY due_at LIMIT $1 FO
 -- name: postpone_assemblies
 UPDATE assemblies SET due_at = $2 WHERE request_id = ANY($1::uuid[])
 
--- name: finish_assemblies
-DELETE FROM assemblies WHERE request_id = ANY($1::uuid[])
-
 -- name: records
-SELECT request_id, task_id, system, summary::text AS summary, personal, received_at
+SELECT request_id, task_id, system, personal, received_at
 FROM results
 WHERE request_id = ANY($1::uuid[])
 ORDER BY request_id, system, task_id
 
 -- name: record_answers
+WITH finished AS (DELETE FROM assemblies WHERE request_id = ANY($4::uuid[]))
 INSERT INTO answers (request_id, object, expires_at)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[])
 ON CONFLICT (request_id) DO NOTHING

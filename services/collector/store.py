@@ -109,11 +109,10 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """A system's answer whole, for the assembling of the answer to the person."""
+    """What a system sent sealed, for the assembling of the answer to the person."""
 
     system: str
     task_id: UUID
-    summary: tuple[SummaryItem, ...]
     personal: str
     received_at: datetime
 
@@ -403,7 +402,6 @@ async def records(connection: Connection, request_ids: Collection[UUID]) -> Mapp
             Records(
                 row["system"],
                 row["task_id"],
-                _summary(row["summary"]),
                 row["personal"],
                 row["received_at"],
             )
@@ -420,8 +418,8 @@ async def record_answers(
         list(answers),
         [sealed for sealed, _ in answers.values()],
         [expires_at for _, expires_at in answers.values()],
+        list(finished),
     )
-    await connection.execute(_SQL["finish_assemblies"], list(finished))
 
 
 async def newer_statuses(connection: Connection, versions: Mapping[UUID, int]) -> list[StatusChanged]:
