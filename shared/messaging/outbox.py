@@ -9,6 +9,7 @@ at once more, and where it is not the newest word, that is said again.
 """
 
 import asyncio
+import struct
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 import asyncpg
@@ -29,6 +30,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from habeas.closing import stopped
 from habeas.contracts.cloudevents import CloudEvent, encode
+from habeas.contracts.randomness import random_id
 from habeas.contracts.topics import DEAD_LETTER_LIMIT, DEAD_LETTERS, MESSAGE_LIMIT
 from shared.database import Connection, Pool, load_queries
 from shared.telemetry import METRICS
@@ -57,7 +59,14 @@ _FIND_TOPIC = 2.0
 """Seconds to find a topic that was never written to."""
 
 _SWEEP_EVERY = 2.0
-_SWEEP_BATCH = 500
+_SWEEP_BATCH = 32
+_ROW_BYTES = 128 * 1024
+"""What a row holds at most; a single larger record has one to itself."""
+
+_HEAD = struct.Struct("!16s16sii")
+"""Of a record within a row: id, key, length of the headers in JSON, length of the value. They follow in this order."""
+
+_TOMBSTONE = -1
 _RECORD_OVERHEAD = 64 * 1024
 
 
@@ -70,6 +79,8 @@ class Outgoing:
     key: UUID
     value: bytes | None = field(repr=False)
     headers: tuple[tuple[str, bytes], ...] = field(repr=False)
+    row: UUID | None = None
+    """The row of the outbox that it was written into, with others of its transaction for the same topic."""
 
     @classmethod
     def of(cls, topic: str, event: CloudEvent) -> Self:
@@ -137,14 +148,14 @@ class Outbox:
         """
         if records:
             sent, self._sent = self._sent, []
+            rows = [*_rows(records)]
             await connection.execute(
                 _SQL["insert"],
                 sent,
-                [record.id for record in records],
-                [record.topic for record in records],
-                [record.key for record in records],
-                [record.value for record in records],
-                [_pack(record.headers) for record in records],
+                [row.id for row in rows],
+                [row.topic for row in rows],
+                [row.holds for row in rows],
+                [row.records for row in rows],
             )
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
@@ -161,7 +172,7 @@ class Outbox:
         if self._repair is not nothing_to_repair:
             async with self._pool.acquire() as connection, connection.transaction():
                 again = await self._say_again(connection, sent)
-        self._sent += [record.id for record in sent]
+        self._sent += _done(records, sent)
         if again:
             METRICS.outbox_late.inc(len(again))
             await self.publish(again)
@@ -173,23 +184,21 @@ class Outbox:
             await self._pool.execute(_SQL["delete"], sent)
 
     async def sweep(self) -> int:
-        """Sends what others left behind. Returns how many rows."""
+        """Sends what others left behind, some rows of it. Returns how many records."""
         async with self._pool.acquire() as connection, connection.transaction():
             rows = await connection.fetch(_SQL["claim_stale"], self._send_timeout, _SWEEP_BATCH, self._left_out())
             if not rows:
                 return 0
-            records = [
-                Outgoing(row["topic"], row["id"], row["key"], row["value"], _unpack(row["headers"])) for row in rows
-            ]
+            records = [record for row in rows for record in _unpacked(row["id"], row["topic"], row["records"])]
             sent = await self._send(records)
-            await connection.execute(_SQL["delete"], [record.id for record in sent])
+            await connection.execute(_SQL["delete"], _done(records, sent))
             await self._say_again(connection, sent)
             METRICS.outbox_swept.inc(len(sent))
-            _log.info("outbox_swept", found=len(rows), sent=len(sent))
+            _log.info("outbox_swept", found=len(records), sent=len(sent))
             return len(sent)
 
     async def stale(self) -> int:
-        """How many rows wait for a sweeper: more than none for long means that Kafka refuses them."""
+        """How many records wait for a sweeper: more than none for long means that Kafka refuses them."""
         return int(await self._pool.fetchval(_SQL["count_stale"], self._send_timeout))
 
     def _left_out(self) -> list[str]:
@@ -290,7 +299,7 @@ class Outbox:
                         if self._producer is None:  # nobody made one meanwhile
                             self._producer = await self._new_producer()
                 await self.tidy()
-                while await self.sweep() == _SWEEP_BATCH:
+                while await self.sweep():
                     pass
             except asyncio.CancelledError:
                 raise
@@ -361,9 +370,53 @@ def _noting(ids: Sequence[UUID], confirmed: set[UUID]) -> Callable[[asyncio.Futu
     return note
 
 
-def _pack(headers: tuple[tuple[str, bytes], ...]) -> bytes:
-    return orjson.dumps([(name, value.decode()) for name, value in headers])
+class _Row(NamedTuple):
+    id: UUID
+    topic: str
+    holds: int
+    records: bytes
 
 
-def _unpack(packed: bytes) -> tuple[tuple[str, bytes], ...]:
-    return tuple((name, value.encode()) for name, value in orjson.loads(packed))
+def _rows(records: Sequence[Outgoing]) -> Iterator[_Row]:
+    """`records` in few rows, each of one topic; each record is told its row."""
+    topics: dict[str, list[Outgoing]] = {}
+    for record in records:
+        topics.setdefault(record.topic, []).append(record)
+    for topic, of_topic in topics.items():
+        row, pieces, size = random_id(), list[bytes](), 0
+        for record in of_topic:
+            piece = _packed(record)
+            if pieces and size + len(piece) > _ROW_BYTES:
+                yield _Row(row, topic, len(pieces), b"".join(pieces))
+                row, pieces, size = random_id(), [], 0
+            pieces.append(piece)
+            size += len(piece)
+            record.row = row
+        yield _Row(row, topic, len(pieces), b"".join(pieces))
+
+
+def _packed(record: Outgoing) -> bytes:
+    headers = orjson.dumps([(name, value.decode()) for name, value in record.headers])
+    length = _TOMBSTONE if record.value is None else len(record.value)
+    return _HEAD.pack(record.id.bytes, record.key.bytes, len(headers), length) + headers + (record.value or b"")
+
+
+def _unpacked(row: UUID, topic: str, packed: bytes) -> Iterator[Outgoing]:
+    start = 0
+    while start < len(packed):
+        identifier, key, headers, length = _HEAD.unpack_from(packed, start)
+        start += _HEAD.size
+        named = tuple((name, text.encode()) for name, text in orjson.loads(packed[start : start + headers]))
+        start += headers
+        value = None if length == _TOMBSTONE else packed[start : start + length]
+        start += len(value or b"")
+        yield Outgoing(topic, UUID(bytes=identifier), UUID(bytes=key), value, named, row)
+
+
+def _done(records: Sequence[Outgoing], sent: Sequence[Outgoing]) -> list[UUID]:
+    """The rows all of whose records were sent. Of the others some will be sent twice."""
+    rows = {record.row for record in records if record.row is not None}
+    if len(sent) < len(records):
+        confirmed = {record.id for record in sent}
+        rows -= {record.row for record in records if record.id not in confirmed}
+    return [*rows]

@@ -1,14 +1,12 @@
 -- name: insert
 WITH sent AS (DELETE FROM outbox WHERE id = ANY($1::uuid[]))
-INSERT INTO outbox (id, topic, key, value, headers)
-SELECT * FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::bytea[], $6::bytea[])
-ON CONFLICT (id) DO NOTHING  -- a dead letter has the id of its record: buried again while the first still waits
+INSERT INTO outbox (id, topic, count, records) SELECT * FROM unnest($2::uuid[], $3::text[], $4::int[], $5::bytea[])
 
 -- name: delete
 DELETE FROM outbox WHERE id = ANY($1::uuid[])
 
 -- name: claim_stale
-SELECT id, topic, key, value, headers
+SELECT id, topic, records
 FROM outbox
 WHERE created_at < clock_timestamp() - $1::interval AND topic <> ALL($3::text[])
 ORDER BY created_at
@@ -16,7 +14,7 @@ LIMIT $2
 FOR UPDATE SKIP LOCKED
 
 -- name: count_stale
-SELECT count(*) FROM outbox WHERE created_at < clock_timestamp() - $1::interval
+SELECT coalesce(sum(count), 0) FROM outbox WHERE created_at < clock_timestamp() - $1::interval
 
 -- name: pauses
 SELECT topic, partition, at_offset, resumed_through FROM paused_partitions

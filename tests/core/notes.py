@@ -104,10 +104,10 @@ async def noted(pool: Pool) -> list[int]:
 
 
 async def waiting(pool: Pool, outbox: Outbox | None = None) -> int:
-    """Rows that still owe a record to Kafka; given the outbox, without those that it would take away in a moment."""
+    """Records that are still owed to Kafka; given the outbox, without those that it would take away in a moment."""
     if outbox is not None:
         await outbox.tidy()
-    return int(await pool.fetchval("SELECT count(*) FROM outbox"))
+    return int(await pool.fetchval("SELECT coalesce(sum(count), 0) FROM outbox"))
 
 
 class Gate:

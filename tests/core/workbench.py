@@ -137,7 +137,10 @@ class PrivateOutbox(Outbox):
         self.sent: list[Outgoing] = []
 
     async def write(self, connection: Connection, records: Sequence[Outgoing]) -> None:
-        await super().write(connection, [replace(record, topic=self._rename(record.topic)) for record in records])
+        renamed = [replace(record, topic=self._rename(record.topic)) for record in records]
+        await super().write(connection, renamed)
+        for record, written in zip(records, renamed, strict=True):
+            record.row = written.row
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
         await super().publish([replace(record, topic=self._rename(record.topic)) for record in records])
