@@ -377,6 +377,27 @@ async def test_identities_proven_later_are_asked_with(fanout: Consumer, outbox: 
     assert set(actions(outbox, request_id)) == {"billing", "support", "analytics"}
 
 
+async def test_the_first_plan_takes_into_account_what_comes_with_the_request(
+    fanout: Consumer, outbox: PrivateOutbox, keys: Keys
+) -> None:
+    added, found, stopped, alone = uuid4(), uuid4(), uuid4(), uuid4()
+    sealed = keys.seal("services", IdentitiesAdded, added, FoundPersonal(identities=(ACCOUNT,)))
+    addition = IdentitiesAdded(request_id=added, amendment_id=uuid4(), personal=sealed)
+    await fanout.handle(
+        [
+            *(opened_record(keys, each) for each in (added, found, stopped, alone)),
+            raw(REQUESTS, event(addition)),
+            found_record(keys, found, ("support", "billing"), ACCOUNT, CUSTOMER),
+            raw(PROGRESS, event(RequestStopped(request_id=stopped, finished=()))),
+        ]
+    )
+    assert {each: len(made) for each, made in plans(outbox).items()} == dict.fromkeys((added, found, stopped, alone), 1)
+    assert set(actions(outbox, added)) == {"billing", "support", "analytics"}
+    assert set(actions(outbox, found)) == {"billing", "support", "analytics", "payments"}
+    assert actions(outbox, stopped) == {}
+    assert set(actions(outbox, alone)) == {"billing", "support"}
+
+
 @pytest.mark.parametrize("early", [False, True])
 async def test_what_has_ended_is_cancelled_and_asked_no_further(
     fanout: Consumer, outbox: PrivateOutbox, keys: Keys, early: bool
