@@ -53,10 +53,17 @@ def statement(case: Case) -> tuple[tuple[StatementItem, ...], tuple[SystemNote, 
             )
         )
         for item in _done(case, planned):
-            members = item.model_dump()
-            if item.did == Did.UNRESTRICTED and verdict(case) == Verdict.OVERRIDDEN:
-                members["ground"] = OVERRIDING_GROUNDS
-            items.append(StatementItem(system=planned.system, **members))
+            overridden = item.did == Did.UNRESTRICTED and verdict(case) == Verdict.OVERRIDDEN
+            items.append(
+                StatementItem(
+                    system=planned.system,
+                    category=item.category,
+                    did=item.did,
+                    count=item.count,
+                    ground=OVERRIDING_GROUNDS if overridden else item.ground,
+                    until=item.until,
+                )
+            )
     return tuple(items), tuple(notes)
 
 
