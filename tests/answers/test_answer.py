@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from habeas.contracts.result import SummaryItem
-from services.collector.answer import AnswerWriter, Contribution, HeldRecord
+from services.collector.answer import AnswerWriter, Contribution, HeldRecord, held
 from services.collector.answer.archive import archive
 from services.collector.answer.table import to_csv
 from tests.answers.made import ALL, BILLING, FACTS, SUPPORT, Page, files, page, record, registry, writer
@@ -338,6 +338,14 @@ def test_integers_of_any_size_are_written_as_they_are() -> None:
     (found,) = data["categories"][0]["records"]
     assert (found["data"]["number"], found["data"]["nested"]) == (10**30, [-(2**70)])
     assert str(10**30) in files(FACTS, huge)["csv/account.csv"].decode()
+
+
+def test_what_a_system_sent_is_read_with_all_its_digits_and_without_what_it_left_unsaid() -> None:
+    sent = {"id": "a-1", "category": "account", "origin": "provided", "data": {"number": 10**30}}
+    records, labels = held(json.dumps({"records": [sent], "labels": {"account.number": "Number"}}).encode())
+    assert records == [HeldRecord(**sent)]
+    assert labels == {"account.number": "Number"}
+    assert held(b"{}") == ([], {})
 
 
 def test_more_members_than_a_spreadsheet_shows_stand_together() -> None:
