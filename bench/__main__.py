@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -89,7 +90,9 @@ async def _measure(arguments: argparse.Namespace, root: Path) -> dict[str, Any]:
 async def _part(part: str, house: House, given: argparse.Namespace, found: Mapping[str, Any], tell: Tell) -> Any:
     match part:
         case "ratio":
-            return (await rounds.measure(house, given.rounds, given.seconds, rounds.KINDS, tell)).as_json()
+            within = inf if given.quick else rounds.WARM_WITHIN
+            ratios = await rounds.measure(house, given.rounds, given.seconds, rounds.KINDS, tell, within=within)
+            return ratios.as_json()
         case "latency":
             if "ratio" in found:
                 rate = median(run["rate"] for run in found["ratio"]["workflow"][ERASURE.name])
@@ -114,7 +117,7 @@ def main() -> int:
             found = uvloop.run(_measure(arguments, arguments.root or Path(temporary) / "stack"))
     except KeyboardInterrupt:
         return 130
-    except (StalledError, rounds.UnsteadyError, rounds.WrongOutcomeError) as error:
+    except (StalledError, growth.NoRoomError, rounds.UnsteadyError, rounds.WrongOutcomeError) as error:
         print(f"The benchmark came to no result: {error}", file=sys.stderr)
         return 2
     arguments.json.write_text(json.dumps(found, indent=2) + "\n")

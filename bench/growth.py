@@ -5,6 +5,7 @@ machines are noisy.
 """
 
 import asyncio
+import shutil
 import statistics
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,10 +22,20 @@ from bench.timers import Turn, turns_of
 TARGET: Final = 0.85
 """Of the throughput with empty tables, with most open requests."""
 
+_BYTES: Final = 12_000
+"""That an open request takes on the disk."""
+
+_BESIDES: Final = 5_000_000_000
+"""Bytes for what is measured and for the write-ahead log."""
+
 _WARM_UP: Final = 500
 _FIRST: Final = 1_000
 _QUIET: Final = 3.0
 """Seconds without a change in the tables after which nothing more follows from a request."""
+
+
+class NoRoomError(Exception):
+    """The disk has no room for so many open requests."""
 
 
 @dataclass(slots=True)
@@ -55,7 +66,16 @@ class Growth:
 
 
 async def measure(house: House, sizes: Sequence[int], rounds: int, seconds: float, tell: Tell) -> Growth:
-    """`rounds` over all `sizes`, there and back, at least about `seconds` each."""
+    """`rounds` over all `sizes`, there and back, about `seconds` each.
+
+    Raises `NoRoomError`, `StalledError`, `WrongOutcomeError`.
+    """
+    needed, free = sum(sizes) * _BYTES + _BESIDES, shutil.disk_usage(house.stack.root).free
+    if free < needed:
+        raise NoRoomError(
+            f"{needed / 1e9:.0f} GB are needed under {house.stack.root}, and {free / 1e9:.0f} are free: make room, or "
+            "ask for fewer open requests (--open)"
+        )
     tell("growth: one request, to be multiplied")
     template = await _open_request(house.on(EMPTY))
     found = Growth(template.rows)

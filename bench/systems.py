@@ -35,6 +35,9 @@ RECORDS: Final = 10
 
 DID: Final = {"access": "disclosed", "erase": "deleted"}
 
+_LINGER: Final = 0.01
+"""Seconds from one batch to the next: what fan-out says at once comes on eight partitions, one after the other."""
+
 _ASSIGNED: Final = TaskAssigned.TYPE.encode()
 
 
@@ -126,6 +129,7 @@ async def serve(stack: Path) -> None:
     await out.start()
     try:
         while True:
+            await asyncio.sleep(_LINGER)
             found = await consumer.getmany(timeout_ms=200, max_records=1000)
             now = datetime.now(UTC)
             answers = {}
