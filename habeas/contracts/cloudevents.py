@@ -24,6 +24,10 @@ _OPTIONAL = ("ce_correlationid", "ce_causationid", "traceparent")
 _READ = frozenset((*_REQUIRED, *_OPTIONAL, "content-type"))
 _FRAME = 256
 """Bytes that Kafka adds: the head of a batch (61), of the record and of each header."""
+_HEADROOM = 4_096
+"""More than key, headers and frame ever take."""
+_VERSION = ("ce_specversion", b"1.0")
+_CONTENT = ("content-type", JSON.encode())
 _PRINTABLE = re.compile(r"[!-~]{1,256}")
 _TYPE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{0,128})?")
@@ -78,22 +82,26 @@ def encode(event: CloudEvent, limit: int = MESSAGE_LIMIT) -> tuple[bytes, bytes,
     """
     subject = str(event.subject).encode()
     headers = [
-        ("ce_specversion", b"1.0"),
+        _VERSION,
         ("ce_id", str(event.id).encode()),
         ("ce_source", event.source.encode()),
         ("ce_type", event.type.encode()),
         ("ce_time", rfc3339(event.time).encode()),
         ("ce_subject", subject),
-        ("content-type", JSON.encode()),
+        _CONTENT,
     ]
-    for name, value in zip(_OPTIONAL, (event.correlation_id, event.causation_id, event.traceparent), strict=True):
-        if value is not None:
-            headers.append((name, value.encode()))
-    size = len(event.data) + len(subject) + sum([len(name) + len(value) for name, value in headers]) + _FRAME
-    if size > limit:
-        raise ContractError(
-            Reason.TOO_LARGE, "", f"{size} bytes, the limit is {limit}: send what is large as an artifact"
-        )
+    if event.correlation_id is not None:
+        headers.append(("ce_correlationid", event.correlation_id.encode()))
+    if event.causation_id is not None:
+        headers.append(("ce_causationid", event.causation_id.encode()))
+    if event.traceparent is not None:
+        headers.append(("traceparent", event.traceparent.encode()))
+    if len(event.data) > limit - _HEADROOM:
+        size = len(event.data) + len(subject) + sum([len(name) + len(value) for name, value in headers]) + _FRAME
+        if size > limit:
+            raise ContractError(
+                Reason.TOO_LARGE, "", f"{size} bytes, the limit is {limit}: send what is large as an artifact"
+            )
     return subject, event.data, headers
 
 

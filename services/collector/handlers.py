@@ -27,7 +27,6 @@ from shared.events import (
     CollectionAwaited,
     FoundPersonal,
     NoticeDelivered,
-    OpenedPersonal,
     PlanMade,
     RequestCollected,
     RequestOpened,
@@ -71,7 +70,7 @@ class Handlers:
             if category.marketing
         )
 
-    async def opened(self, batch: Sequence[Received[RequestOpened, OpenedPersonal]], work: Work) -> None:
+    async def opened(self, batch: Sequence[Received[RequestOpened, None]], work: Work) -> None:
         await store.open_cases(work.connection, [received.body for received in batch])
         work.touched.update(received.request_id for received in batch)
 

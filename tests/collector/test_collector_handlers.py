@@ -73,7 +73,7 @@ def collector(pool: Pool, outbox: PrivateOutbox, keys: Keys, clock: Clock, handl
     systems = tuple(results(system) for system in REGISTRY.systems)
     commands = Commands(handlers.marketing)
     routes = (
-        Route((REQUESTS,), RequestOpened, handlers.opened),
+        Route((REQUESTS,), RequestOpened, handlers.opened, sealed=True),
         Route((REQUESTS,), SubmissionRefused, handlers.refused),
         Route((PROGRESS,), PlanMade, handlers.planned),
         Route((PROGRESS,), NoticeDelivered, handlers.delivered),
