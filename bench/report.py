@@ -104,14 +104,15 @@ def _show_growth(console: Console, found: Mapping[str, Any]) -> list[str]:
     table.add_row("rows a request", *(f"{_each(found['runs'][size], 'rows'):,.0f}" for size in sizes))
     table.add_row("bytes of WAL a request", *(f"{_each(found['runs'][size], 'wal_bytes'):,.0f}" for size in sizes))
     table.add_row("MB of database", *(f"{found['database_megabytes'][size]:,.0f}" for size in sizes))
-    table.add_section()
-    for turns in zip(*(found["timers"][size] for size in sizes), strict=True):
-        figures = (f"{turn['milliseconds']:.2f} ms, {turn['cpu_us']:,.0f} us" for turn in turns)
-        table.add_row(turns[0]["name"], *figures)
     console.print(table)
-    console.print(
-        f"Target: {growth.TARGET:.2f} of the first. A timer's turn: time from end to end (median), CPU (mean)."
-    )
+    console.print(f"Target: {growth.TARGET:.2f} of the first.")
+    timers = Table(title="One turn of each timer with them: milliseconds from end to end (median) / of CPU (mean)")
+    for column in ("", *(f"{int(size):,}" for size in sizes)):
+        timers.add_column(column, justify="right" if column else "left", no_wrap=True)
+    for turns in zip(*(found["timers"][size] for size in sizes), strict=True):
+        figures = (f"{turn['milliseconds']:.2f} / {turn['cpu_us'] / 1000:.2f}" for turn in turns)
+        timers.add_row(turns[0]["name"], *figures)
+    console.print(timers)
     return ["growth"] if found["ratio"] < growth.TARGET else []
 
 
