@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -53,6 +53,8 @@ class Evidence:
     """Requests of which an answer lies in the object store."""
     mails: Sequence[Attempt]
     happened: Sequence[Happening]
+    reasons: Mapping[UUID, str] = field(default_factory=dict)
+    """By ce_id why it must become a dead letter, where that is certain."""
 
 
 Read = Callable[[str], Awaitable[Sequence[Any]]]
@@ -107,6 +109,7 @@ async def gather(
         answers=answers,
         mails=tuple(mails),
         happened=tuple(happened),
+        reasons=foreseen.reasons,
     )
 
 

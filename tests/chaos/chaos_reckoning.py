@@ -134,6 +134,10 @@ def _dead_letters(evidence: Evidence) -> Iterator[str]:
         yield f"{len(missing)} records that were wrong on purpose have no dead letter"
     for unforeseen in sorted(evidence.dead_letters.keys() - evidence.foreseen.keys()):
         yield f"dead letter {unforeseen} that nobody foretold: {evidence.dead_letters[unforeseen]}"
+    for letter, ce_id in evidence.foreseen.items():
+        reason, foretold = evidence.dead_letters.get(letter), evidence.reasons.get(ce_id)
+        if reason and foretold and reason != foretold:
+            yield f"dead letter {letter} says {reason}, foretold {foretold}"
     untold = evidence.to_be_rejected - evidence.rejected
     if untold:
         yield f"{len(untold)} wrong submissions were not told to their portal"

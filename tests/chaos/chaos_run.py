@@ -22,6 +22,7 @@ from chaos_script import PORTAL, SYSTEMS, Script, script
 from chaos_stage import Stage, staged
 from chaos_systems import Foreseen, System
 from chaos_wire import Speaker, client_options
+from crash_series import EVERY, Series, crashes
 
 from habeas.contracts import KeyFile
 from operations.topology import OPERATORS
@@ -40,6 +41,8 @@ class Settings:
     root: Path
     scenarios: Sequence[Scenario]
     brokers: int = 1
+    crashes: int = 0
+    """Runs in which processes die at points between their writes, after everything else."""
     durable: bool = True
     keep: bool = True
 
@@ -65,6 +68,7 @@ class Result:
     twists: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
     seconds_to_quiet: float = 0.0
+    series: Series = field(default_factory=Series)
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -90,6 +94,9 @@ class Result:
             "twists": dict(self.twists),
             "outcomes": dict(self.outcomes),
             "seconds_to_quiet": round(self.seconds_to_quiet, 1),
+            "crashes": self.series.runs,
+            "deaths_at_points": self.series.deaths,
+            "points_missed": self.series.missed if self.series.runs >= EVERY else [],
             "findings": [
                 {"request_id": each.request_id and str(each.request_id), "what": each.what} for each in self.findings
             ],
@@ -111,7 +118,7 @@ async def run(settings: Settings, tell: Callable[[str], None]) -> Result:
         brokers=settings.brokers,
     ) as stage:
         scripts: dict[UUID, Script] = {}
-        foreseen = Foreseen()
+        foreseen = stage.foreseen
         async with AsyncExitStack() as people:
             office, systems = await _people(stage, scripts, foreseen, people)
             tell(f"{settings.requests} requests and {sum(len(slot.faults) for slot in settings.slots)} faults to come")
@@ -128,7 +135,9 @@ async def run(settings: Settings, tell: Callable[[str], None]) -> Result:
             if not left.is_nothing:
                 result.findings.append(Finding(None, f"it does not come to rest: {left}"))
             result.findings += _of_the_people(office, systems)
+            result.findings += [Finding(None, what) for what in stage.complaints]
             _reckon(await collect(stage, scripts, foreseen), result)
+        await _crash(settings, stage, result)
     return result
 
 
@@ -190,6 +199,21 @@ async def _healed(settings: Settings, stage: Stage, result: Result) -> None:
         await stage.all_ready(READY_WITHIN)
     except TimeoutError as error:
         result.findings.append(Finding(None, str(error)))
+
+
+async def _crash(settings: Settings, stage: Stage, result: Result) -> None:
+    if not settings.crashes:
+        return
+    stage.tell(f"— between processes: {settings.crashes} runs in which they die at points between their writes")
+
+    def role_url(service: str) -> str:
+        return stage.stack.env(service)["HABEAS_DATABASE_URL"]
+
+    series = await crashes(settings.seed, settings.crashes, stage.stack.superuser_url(), role_url, stage.tell)
+    result.series = series
+    result.findings += series.findings
+    if series.missed and series.runs >= EVERY:
+        result.findings.append(Finding(None, f"nobody died at: {'; '.join(series.missed)}"))
 
 
 def _of_the_people(office: Office, systems: Sequence[System]) -> Iterator[Finding]:

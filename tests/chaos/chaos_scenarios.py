@@ -11,6 +11,7 @@ from everything import mixture
 from full_disk import FULL_DISK, POSSIBLE
 from killed_services import ALL_KILLED, KILLED
 from moody_mail import MAIL
+from poison import POISON
 from refusing_postgres import POSTGRES_FULL, POSTGRES_SLOW
 from restarted_kafka import KAFKA
 from store_away import STORE
@@ -36,7 +37,7 @@ def rotation(brokers: int) -> tuple[Scenario, ...]:
     """The scenarios that a run goes through, on so many Kafka nodes."""
     each = _EACH if brokers == 1 else _OF_THREE
     full = (FULL_DISK,) if POSSIBLE else ()
-    return (*each, *full, mixture("everything", "faults of all kinds at the same time", each, (1.5, 4.0)))
+    return (*each, POISON, *full, mixture("everything", "faults of all kinds at the same time", each, (1.5, 4.0)))
 
 
 SHORT: Final = mixture(

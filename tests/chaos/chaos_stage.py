@@ -15,6 +15,7 @@ from typing import Any
 
 import asyncpg
 from chaos_mail import MailServer
+from chaos_systems import Foreseen
 
 from operations.programs import SERVICES
 from operations.stack import Stack, supervisor
@@ -81,6 +82,12 @@ class Stage:
     mail: MailServer
     tell: Callable[[str], None] = lambda _: None
     happened: list[Happening] = field(default_factory=list)
+    foreseen: Foreseen = field(default_factory=Foreseen)
+    complaints: list[str] = field(default_factory=list)
+    """What faults saw that must not be."""
+
+    def complain(self, what: str) -> None:
+        self.complaints.append(what)
 
     @property
     def replicas(self) -> tuple[str, ...]:

@@ -37,6 +37,8 @@ class Foreseen:
     """The ce_ids of what is wrong on purpose: each record of theirs must become a dead letter, and no other."""
 
     records: set[UUID] = field(default_factory=set)
+    reasons: dict[UUID, str] = field(default_factory=dict)
+    """Of those among them whose reason is certain."""
     rejected: set[UUID] = field(default_factory=set)
     """Those among them that a portal has to be told of."""
     failed_again: set[UUID] = field(default_factory=set)

@@ -23,6 +23,7 @@ def main() -> None:
     settings, as_json = _settings(sys.argv[1:])
     out = sys.stderr if as_json else sys.stdout
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that Kafka is away is what we do to it
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # that the dead left something undone as well
     start = time.monotonic()
 
     def tell(line: str) -> None:
@@ -52,6 +53,8 @@ def report(result: Result) -> str:
         f"  seen          {result.statuses} statuses, {result.tasks} tasks, {result.mails} mails, "
         f"{result.dead_letters} dead letters",
         f"  repeated mails  {_counts(result.repeats) or 'none'}",
+        f"  between processes  {result.series.runs} runs, {result.series.deaths} deaths at "
+        f"{len(result.series.struck)} points; repeated mails: {_counts(result.series.repeats) or 'none'}",
     ]
     if result.holds:
         lines.append("✔ every submission reconciled: none lost, none stuck, none closed twice, no wrong outcome")
@@ -81,6 +84,9 @@ def _settings(arguments: list[str]) -> tuple[Settings, bool]:
     parser.add_argument("--rate", type=float, default=8.0, help="requests a second (8)")
     parser.add_argument("--replicas", type=int, default=2, help="processes of each service (2)")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="Kafka nodes (1)")
+    parser.add_argument(
+        "--crashes", type=int, help="runs of deaths at every point between two writes, afterwards (one a minute)"
+    )
     parser.add_argument("--only", action="append", choices=sorted(known), help="this scenario; can be given again")
     parser.add_argument("--root", type=Path, default=Path(".habeas/chaos"), help="the stack's folder (.habeas/chaos)")
     parser.add_argument("--json", action="store_true", help="the result as JSON on stdout, progress on stderr")
@@ -98,6 +104,7 @@ def _settings(arguments: list[str]) -> tuple[Settings, bool]:
         root=given.root,
         scenarios=[known[name] for name in given.only] if given.only else rotation(given.brokers),
         brokers=given.brokers,
+        crashes=round(given.minutes) if given.crashes is None else given.crashes,
     )
     if given.plan:
         for slot in settings.slots:
