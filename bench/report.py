@@ -106,11 +106,11 @@ def _show_growth(console: Console, found: Mapping[str, Any]) -> list[str]:
     table.add_row("MB of database", *(f"{found['database_megabytes'][size]:,.0f}" for size in sizes))
     console.print(table)
     console.print(f"Target: {growth.TARGET:.2f} of the first.")
-    timers = Table(title="One turn of each timer with them: milliseconds from end to end (median) / of CPU (mean)")
+    timers = Table(title="One turn of each timer with them: milliseconds from end to end (median)/of CPU (mean)")
     for column in ("", *(f"{int(size):,}" for size in sizes)):
-        timers.add_column(column, justify="right" if column else "left", no_wrap=True)
+        timers.add_column(column, justify="right" if column else "left")
     for turns in zip(*(found["timers"][size] for size in sizes), strict=True):
-        figures = (f"{turn['milliseconds']:.2f} / {turn['cpu_us'] / 1000:.2f}" for turn in turns)
+        figures = (f"{turn['milliseconds']:.2f}/{turn['cpu_us'] / 1000:.2f}" for turn in turns)
         timers.add_row(turns[0]["name"], *figures)
     console.print(timers)
     return ["growth"] if found["ratio"] < growth.TARGET else []
