@@ -5,9 +5,11 @@ import hmac
 import json
 from typing import Any
 
-from pydantic_core import from_json
+import orjson
 
 from habeas.contracts.base import Message, PersonalModel
+
+_PERSONAL = {"personal"}
 
 
 def canonical(body: Message, personal: PersonalModel | None = None, *, ce_type: str | None = None) -> bytes:
@@ -25,12 +27,14 @@ def canonical(body: Message, personal: PersonalModel | None = None, *, ce_type: 
         )
     content: dict[str, Any] = {
         "type": ce_type or body.TYPE,
-        "body": from_json(body.model_dump_json(exclude={"personal"} if body.PERSONAL else None, exclude_defaults=True)),
+        "body": body.model_dump(mode="json", exclude=_PERSONAL if body.PERSONAL else None, exclude_defaults=True),
     }
     if personal is not None:
-        content["personal"] = from_json(personal.model_dump_json(exclude_defaults=True))
-    # Not orjson: it refuses integers over 64 bits, which a system's record may hold.
-    return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+        content["personal"] = personal.model_dump(mode="json", exclude_defaults=True)
+    try:
+        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # integers over 64 bits, which a system's record may hold
+        return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def fingerprint(content: bytes, secret: bytes) -> bytes:
