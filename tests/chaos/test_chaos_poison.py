@@ -38,7 +38,7 @@ GOOD: Final = 2_000
 """Of a round."""
 ROUNDS: Final = 3
 AT_LEAST: Final = 0.6
-"""Of the pace without poison, the fastest round of each compared."""
+"""Of the pace without poison, in the round before it; the best pair counts, since others are at work on the machine."""
 
 
 def poison(notes: Notes) -> Iterator[Raw]:
@@ -84,7 +84,8 @@ async def test_one_in_ten_undecodable_leaves_the_rest_its_pace(
     assert Counter(letter.reason for letter in letters) == {
         reason: len(range(place, bad, len(REASONS))) for place, reason in enumerate(REASONS)
     }
-    assert max(paces[True]) >= AT_LEAST * max(paces[False]), paces
+    pairs = zip(paces[True], paces[False], strict=True)
+    assert max(poisoned / plain for poisoned, plain in pairs) >= AT_LEAST, paces
 
 
 async def _pace(produce: Any, records: list[Raw], watch: Watch) -> float:
