@@ -11,14 +11,14 @@ if sys.platform != "win32":
 
 Result = TypeVar("Result")
 
-_ALLOCATIONS = 100_000
+_ALLOCATIONS = 50_000
 """Between two looks of the garbage collector. A batch makes tens of thousands of objects that die by themselves: at
 Python's 700 a fifth of a service's time went into looking at them."""
 
 
 def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
     gc.freeze()  # what was imported stays
-    gc.set_threshold(_ALLOCATIONS, 20, 100)
+    gc.set_threshold(_ALLOCATIONS)
     if sys.platform == "win32":
         return asyncio.run(main)
     return uvloop.run(main)

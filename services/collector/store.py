@@ -46,8 +46,8 @@ class _Plan(NamedTuple):
         return cls(systems, {task_id: item.system for item in systems for task_id in _tasks(item)})
 
 
-_REMEMBERED: Final = 2048
-"""Requests under way that one process knows by heart: some 20 MB."""
+_REMEMBERED: Final = 512
+"""Requests under way that one process knows by heart: some 5 MB."""
 
 _opened: Final = Memo(RequestOpened.model_validate_json, _REMEMBERED)
 _plan: Final = Memo(lambda text: _Plan.of(_SYSTEMS.validate_json(text)), _REMEMBERED)

@@ -28,7 +28,6 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from habeas.contracts import KeyFile
-from habeas.contracts.topics import DEAD_LETTER_LIMIT
 from habeas.settings import KafkaSettings, load
 from shared.clock import Clock, clock_with
 from shared.database import Pool, create_pool
@@ -60,7 +59,7 @@ comes after a quiet moment does not wait."""
 _LEAST_SHARE = 50
 """The part of a batch that each group of topics has, however much waits on those before it: nothing waits for ever."""
 
-_FETCH_BYTES = 512 * 1024
+_FETCH_BYTES = 256 * 1024
 """What is asked for of each partition at a time; a larger record comes all the same, alone (KIP-74)."""
 
 _SESSION_MS = 6_000
@@ -146,7 +145,7 @@ class Service:
             ack_policy=AckPolicy.NACK_ON_ERROR,
             no_reply=True,
             max_partition_fetch_bytes=_FETCH_BYTES,
-            fetch_max_bytes=8 * DEAD_LETTER_LIMIT,
+            fetch_max_bytes=16 * _FETCH_BYTES,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             session_timeout_ms=_SESSION_MS,
             heartbeat_interval_ms=_SESSION_MS // 3,
