@@ -112,6 +112,15 @@ def another_message_id(given: Evidence) -> Evidence:
         (another_message_id, "2 mails acknowledged to requester, foretold 1"),
         (lambda given: replace(given, dead_letters={STRANGER: "conflict"}), "that nobody foretold: conflict"),
         (lambda given: replace(given, foreseen={STRANGER: STRANGER}), "have no dead letter"),
+        (
+            lambda given: replace(
+                given,
+                foreseen={STRANGER: STRANGER},
+                dead_letters={STRANGER: "not_json"},
+                reasons={STRANGER: "conflict"},
+            ),
+            "says not_json, foretold conflict",
+        ),
         (lambda given: replace(given, to_be_rejected=frozenset({STRANGER})), "were not told to their portal"),
         (lambda given: replace(given, rejected=frozenset({STRANGER})), "and it was right"),
     ],
