@@ -48,6 +48,9 @@ _FINAL: Final[Mapping[RequestOutcome, Notice]] = {
 FINAL_MARKS: Final = frozenset(Told(notice, Recipient.REQUESTER).mark for notice in _FINAL.values())
 """Of the letters that say how it ended."""
 
+DECISIVE: Final = frozenset({*_FINAL.values(), Notice.RESTRICTION_LIFTING})
+"""Letters to the requester whose fate something depends on."""
+
 _TOO_LATE: Final = FINAL_MARKS - {Told(Notice.WITHDRAWN, Recipient.REQUESTER).mark}
 
 _EACH_ORDER: Final = 100

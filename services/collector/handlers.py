@@ -28,6 +28,7 @@ from shared.events import (
     FoundPersonal,
     NoticeDelivered,
     PlanMade,
+    Recipient,
     RequestCollected,
     RequestOpened,
     RequestStopped,
@@ -93,8 +94,13 @@ class Handlers:
         work.touched.update(received.request_id for received in batch)
 
     async def delivered(self, batch: Sequence[Received[NoticeDelivered, None]], work: Work) -> None:
-        await store.record_deliveries(work.connection, [received.body for received in batch])
-        work.touched.update(received.request_id for received in batch)
+        bodies = [received.body for received in batch]
+        await store.record_deliveries(work.connection, bodies)
+        work.touched.update(
+            body.request_id
+            for body in bodies
+            if body.notice in domain.DECISIVE and body.recipient is Recipient.REQUESTER
+        )
 
     async def progressed(self, batch: Sequence[Received[TaskProgressed, None]], work: Work) -> None:
         tasks = await store.planned_tasks(work.connection, {received.request_id for received in batch})

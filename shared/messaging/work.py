@@ -1,6 +1,6 @@
 """What a handler works with: one transaction, and what is to be said once it is committed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -30,8 +30,8 @@ class Work:
     touched: set[UUID] = field(default_factory=set)
     """Requests about which a fact was recorded: the service settles them at the end of the batch."""
     refused: list[tuple[Record, ContractError]] = field(default_factory=list)
-    opened: Mapping[str, PersonalModel] = field(default_factory=dict, repr=False)
-    """What the batch brought sealed, by its sealed text: it need not be opened twice."""
+    opened: dict[str, PersonalModel] = field(default_factory=dict, repr=False)
+    """By its sealed text, what the batch brought or a handler has opened: it need not be opened twice."""
     after_commit: list[Callable[[], None]] = field(default_factory=list)
     """Told once the transaction is committed: to wake a worker, never to do the work."""
 
@@ -64,7 +64,9 @@ class Work:
         known = self.opened.get(sealed)
         if isinstance(known, opened):
             return known
-        return read_personal(self.keyring, Place(SERVICES, model.TYPE, subject), sealed, opened)
+        personal = read_personal(self.keyring, Place(SERVICES, model.TYPE, subject), sealed, opened)
+        self.opened[sealed] = personal
+        return personal
 
     def refuse(self, received: Received[Any, Any], reason: Reason, pointer: str = "", detail: str = "") -> None:
         """A record that decodes but cannot be: it goes to the dead letters with the rest of the transaction."""

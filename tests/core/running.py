@@ -93,7 +93,7 @@ async def start(
             **more,
         )
         context = Context(service_settings, REGISTRY, keys.file, pool, clock)
-        service = Service(name, context, Parts(notes.routes, notes.settle), settings)
+        service = Service(name, context, Parts(notes.routes, settle=notes.settle), settings)
         outbox = PrivateOutbox(pool, kafka, lambda topic: letters_topic if topic == DEAD_LETTERS else topic)
         service.outbox = service.consumer.outbox = outbox
         service.consumer.patience = patience
