@@ -1,0 +1,4 @@
+-- What is sealed does not shrink: PostgreSQL would try all the same. Rows stay in one piece.
+ALTER TABLE requests
+    ALTER COLUMN personal SET STORAGE EXTERNAL,
+    SET (toast_tuple_target = 8160);
