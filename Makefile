@@ -21,7 +21,7 @@ demo: install ## the main job: a local stack, requests watched live, one service
 test: install ## every test, against a local stack of its own (or the one that HABEAS_STACK names; STACK=testcontainers: Docker's)
 	@HABEAS_TEST_STACK=$(STACK) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS)
 
-bench: install ## throughput as a fraction of a bare pipe on the same broker, and latency; ten minutes and more (BENCH=--help)
+bench: install ## throughput beside a bare pipe, latency, growth, replicas, memory; over an hour (BENCH=--help, BENCH=--quick)
 	@$(BIN)/python -m bench $(BENCH)
 
 chaos: install ## everything broken at random under load for MINUTES, then every request reconciled (SEED=, CHAOS=--help)

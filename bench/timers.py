@@ -102,7 +102,7 @@ def _own(service: str, registry_file: Path, pool: Pool, consumer: Consumer) -> d
         case "notifier":
             return {
                 "claim mails": lambda: _claim(pool),
-                "look for leases of the dead": lambda: _on(pool, notices.end_leases_of_the_dead),
+                "look for leases of the dead": lambda: _on(pool, notices.absent),
                 "look for lost leases": lambda: _on(
                     pool, lambda connection: notices.end_lost_leases(connection, 1, (), timedelta(seconds=50))
                 ),

@@ -31,7 +31,7 @@ class Metrics:
     )
     outbox_swept = Counter("habeas_outbox_swept_total", "Events sent by the sweeper", registry=REGISTRY)
     outbox_stale = Gauge(
-        "habeas_outbox_stale_rows", "Events that should have been sent by now: Kafka refuses them", registry=REGISTRY
+        "habeas_outbox_stale_records", "Events that should have been sent by now: Kafka refuses them", registry=REGISTRY
     )
     outbox_late = Counter(
         "habeas_outbox_late_total",

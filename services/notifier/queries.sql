@@ -62,10 +62,22 @@ SET lease_until = clock_timestamp()
 WHERE holder = $1 AND lease <> ALL($2::uuid[])
     AND lease_until BETWEEN clock_timestamp() AND clock_timestamp() + $3::interval
 
+-- name: absent
+SELECT DISTINCT holder
+FROM notices
+WHERE holder IS NOT NULL
+    AND lease_until > clock_timestamp()
+    AND NOT EXISTS (
+        SELECT FROM pg_locks
+        WHERE locktype = 'advisory' AND objsubid = 2 AND granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND classid = $1::integer::oid AND objid = notices.holder::oid
+    )
+
 -- name: end_leases_of_the_dead
 UPDATE notices
 SET lease_until = clock_timestamp()
-WHERE holder IS NOT NULL
+WHERE holder = ANY($2::integer[])
     AND lease_until > clock_timestamp()
     AND NOT EXISTS (
         SELECT FROM pg_locks

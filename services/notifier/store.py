@@ -1,6 +1,6 @@
 """The table of notices. Functions on a connection; transactions are the caller's."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -102,9 +102,15 @@ async def be_present(connection: Connection, holder: int) -> None:
     await connection.execute(_SQL["be_present"], _PRESENCE, holder)
 
 
-async def end_leases_of_the_dead(connection: Connection) -> int:
-    """A killed process leaves its leases, but not its lock: what it had claimed is due at once. Returns how many."""
-    status = await connection.execute(_SQL["end_leases_of_the_dead"], _PRESENCE)
+async def absent(connection: Connection) -> frozenset[int]:
+    """Who holds leases and is not present: dead, or about to say so again, since its session was ended."""
+    return frozenset(row["holder"] for row in await connection.fetch(_SQL["absent"], _PRESENCE))
+
+
+async def end_leases_of_the_dead(connection: Connection, dead: Collection[int]) -> int:
+    """A killed process leaves its leases, but not its lock: what those of `dead` that are still absent had claimed is
+    due at once. Returns how many."""
+    status = await connection.execute(_SQL["end_leases_of_the_dead"], _PRESENCE, sorted(dead))
     return int(status.rpartition(" ")[2])
 
 

@@ -84,6 +84,8 @@ class Worker:
         self._looked = self._claimed = 0.0
         self._answered: list[Finished] = []
         self._publishing: set[asyncio.Task[None]] = set()
+        self._absent: frozenset[int] = frozenset()
+        """Holders that were not present when we looked last."""
 
     def wake(self) -> None:
         """There is something to send: call it after the commit."""
@@ -165,8 +167,14 @@ class Worker:
         self._desk.put(claimed, now)
 
     async def _look(self, connection: Connection) -> None:
-        """For leases that nobody uses: of processes that died, and of our own that we do not know of."""
-        dead = await store.end_leases_of_the_dead(connection)
+        """For leases that nobody uses: of processes that died, and of our own that we do not know of.
+
+        Dead is who is absent at two looks in a row: whose session alone has ended is back by then, and goes on with
+        the mails that it is sending.
+        """
+        absent = await store.absent(connection)
+        dead = await store.end_leases_of_the_dead(connection, absent & self._absent)
+        self._absent = absent
         lost = await store.end_lost_leases(connection, self._desk.holder, self._desk.leases(), LEASE - _FRESH)
         if dead or lost:
             _log.warning("notices_released", of_the_dead=dead, lost=lost)

@@ -106,8 +106,9 @@ async def scrub(db: Connection) -> None:
     PostgreSQL leaves deleted and overwritten rows in their pages, and a plain VACUUM frees their place without wiping
     it: only a rewrite (VACUUM FULL) has them gone, and ANALYZE has the planner's statistics forget sampled values. It
     locks the tables for its duration: milliseconds here; with millions of rows, pg_repack at night does the same.
-    What it does not reach: the write-ahead log holds the old rows until its segments are recycled (after the next
-    checkpoints), archived segments and backups until they are dropped in their turn.
+    What it does not reach: rows that a transaction begun earlier may still see stay until the next erasure; the
+    write-ahead log holds the old rows until its segments are recycled (after the next checkpoints), archived segments
+    and backups until they are dropped in their turn.
     """
     for table in ("accounts", "invoices", "limits", "holds", "notices"):
         await db.execute(f"vacuum (full, analyze) {table}")

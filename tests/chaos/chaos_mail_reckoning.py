@@ -24,8 +24,8 @@ _ON_ITS_WAY: Final = 2.0
 """Seconds in which the yes of a server that is cut off may not have been read yet."""
 _LEASE: Final = 300.0
 """Seconds that a notifier which stands still keeps what it had claimed."""
-_EXCUSES: Final = frozenset({KILLED, SESSIONS_ENDED})
-"""What may keep a notifier from committing a yes: its own end, and that of its sessions in PostgreSQL."""
+_EXCUSES: Final = frozenset({KILLED})
+"""What may keep a notifier from committing a yes: its own end alone."""
 
 Mails = Mapping[tuple[str, str], Sequence[Attempt]]
 
@@ -42,7 +42,7 @@ def excuse(before: Attempt, after: Attempt, happened: Sequence[Happening]) -> st
     for each in happened:
         if each.what == CONNECTIONS_CUT and before.at <= each.began <= before.at + _ON_ITS_WAY:
             return "connection lost after DATA"
-        notifier = each.whom.startswith(("notifier", "postgres"))
+        notifier = each.whom.startswith("notifier")
         stopped = each.what == STOPPED and each.ended - each.began > _LEASE
         if not notifier or not (each.what in _EXCUSES or stopped):
             continue

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Final
+from unittest.mock import patch
 from uuid import UUID
 
 import asyncpg
@@ -33,6 +34,7 @@ from habeas.contracts.sealing import new_key
 from operations.programs import SERVICES
 from operations.stack.ports import choose
 from operations.topology import OPERATORS
+from services.notifier import worker
 from services.notifier.mails import MailRenderer
 from shared.events import SERVICES as OURSELVES
 from shared.registry import load_registry
@@ -99,7 +101,7 @@ def scripts_of(seed: int) -> Iterator[Script]:
 async def crash(seed: int, strikes: Strikes, place: Place) -> Outcome:
     """Raises what a service raises that did not die."""
     outcome = Outcome(seed, strikes)
-    async with _world(seed, strikes, place) as world:
+    async with _world(seed, strikes, place) as world, _impatient():
         left = await world.until_quiet([*scripts_of(seed)])
         outcome.requests, outcome.deaths = len(world.office.scripts), world.deaths
         if left:
@@ -111,6 +113,13 @@ async def crash(seed: int, strikes: Strikes, place: Place) -> Outcome:
     found, outcome.repeats = reconcile_mails(evidence, world.excuse)
     outcome.findings += found
     return outcome
+
+
+@asynccontextmanager
+async def _impatient() -> AsyncIterator[None]:
+    """Here notifiers live for moments: they look for the leases of the dead as often."""
+    with patch.multiple(worker, _LOOK_SECONDS=_SOON, _POLL_SECONDS=_SOON):
+        yield
 
 
 @dataclass

@@ -231,6 +231,22 @@ async def test_only_leases_that_nobody_uses_are_ended(pool: Pool) -> None:
     assert claimed.key.request_id.int == 3
 
 
+async def test_whose_session_alone_has_ended_keeps_its_leases(house: House) -> None:
+    """PostgreSQL was restarted, say: it comes back and goes on with the mails that it is sending."""
+    desk, worker = Desk(), house.worker()
+    async with house.pool.acquire() as connection:
+        new = NewNotice(Key(UUID(int=1), "completed", "requester", 1), b"{}")
+        await store.record(connection, [new], NOW, desk.lease(), 1)
+        await worker._look(connection)
+        async with house.pool.acquire() as back:
+            await store.be_present(back, desk.holder)
+            await worker._look(connection)
+        await worker._look(connection)
+        assert await store.claim(connection, 10, NOW, house.desk.lease()) == ()
+        await worker._look(connection)  # absent twice in a row
+        assert len(await store.claim(connection, 10, NOW, house.desk.lease())) == 1
+
+
 async def test_a_mail_whose_lease_may_end_before_it_is_out_is_not_begun(
     house: House, monkeypatch: pytest.MonkeyPatch, keyring: Keyring
 ) -> None:
@@ -283,7 +299,7 @@ async def test_after_the_database_was_away_nothing_is_begun_that_others_may_have
                 " WHERE locktype = 'advisory' AND objid = $1::integer::oid",
                 house.desk.holder,
             )
-            await until(lambda: store.end_leases_of_the_dead(other))
+            await until(lambda: store.end_leases_of_the_dead(other, [house.desk.holder]))
             assert len(await store.claim(other, 10, NOW, Desk().lease())) == 2
         go_on.set()
 

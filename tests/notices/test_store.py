@@ -123,8 +123,10 @@ async def test_the_leases_of_a_dead_process_end_and_those_of_a_living_one_do_not
         await store.record(connection, [new(1), new(2)], NOW)
         (kept,) = await store.claim(connection, 1, NOW, lease(alive))
         (lost,) = await store.claim(connection, 1, NOW, lease(dead))
-        assert await store.end_leases_of_the_dead(connection) == 1
-        assert await store.end_leases_of_the_dead(connection) == 0
+        assert await store.absent(connection) == {dead}
+        assert await store.end_leases_of_the_dead(connection, [alive]) == 0
+        assert await store.end_leases_of_the_dead(connection, [alive, dead]) == 1
+        assert await store.end_leases_of_the_dead(connection, [alive, dead]) == 0
         (taken,) = await store.claim(connection, 10, NOW, lease())
         assert (taken.key, taken.attempts) == (lost.key, 2)
         assert await store.finish(connection, [done(lost, Accepted(250))]) == set()
@@ -196,7 +198,8 @@ async def test_hot_statements_use_indexes(pool: Pool) -> None:
         "finish": ((*keys, ids, ["accepted"] * 50, [250] * 50, [NOW] * 50, [None] * 50), {"notices_pkey"}),
         "answer": ((bytes(32),), {"notices_answer_token_sha256_key"}),
         "end_lost_leases": ((HOLDER, ids, LEASE), {"notices_holder"}),
-        "end_leases_of_the_dead": ((1,), {"notices_holder"}),
+        "absent": ((1,), {"notices_holder"}),
+        "end_leases_of_the_dead": ((1, [HOLDER]), {"notices_holder"}),
     }
     async with pool.acquire() as connection:
         await connection.execute(load)
