@@ -129,9 +129,10 @@ ORDER BY request_id
 -- name: facts
 SELECT
     request_id,
-    (SELECT body FROM openings WHERE openings.request_id = asked.request_id) AS opened,
-    (SELECT systems FROM plans WHERE plans.request_id = asked.request_id) AS plan
-FROM unnest($1::uuid[]) AS asked (request_id)
+    body AS opened,
+    (SELECT systems FROM plans WHERE plans.request_id = openings.request_id) AS plan
+FROM openings
+WHERE request_id = ANY($1::uuid[])
 
 -- name: results
 SELECT request_id, task_id, system, outcome, summary, error, found FROM results WHERE request_id = ANY($1::uuid[])

@@ -301,17 +301,19 @@ async def cases(connection: Connection, request_ids: Collection[UUID]) -> list[C
 async def _with_facts(
     connection: Connection, rows: Sequence[asyncpg.Record], marketing: Set[tuple[str, str]]
 ) -> list[Case]:
-    if not rows:
+    facts = {
+        fact["request_id"]: fact for fact in await connection.fetch(_SQL["facts"], [row["request_id"] for row in rows])
+    }
+    if not facts:
         return []
-    request_ids = [row["request_id"] for row in rows]
-    facts = {fact["request_id"]: fact for fact in await connection.fetch(_SQL["facts"], request_ids)}
+    request_ids = list(facts)
     answers = _by_request(await connection.fetch(_SQL["results"], request_ids))
     rarer = _by_request(await connection.fetch(_SQL["rarer_facts"], request_ids))
     found = []
     for row in rows:
         request_id = row["request_id"]
-        fact = facts[request_id]
-        if fact["opened"] is None:
+        fact = facts.get(request_id)
+        if fact is None:  # of which intake has said nothing yet
             continue
         plan = None if fact["plan"] is None else _plan(fact["plan"])
         case = Case(

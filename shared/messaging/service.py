@@ -9,10 +9,9 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Generic, TypeVar
 
 import asyncpg
@@ -35,6 +34,7 @@ from shared.loop import run_loop
 from shared.messaging.consumer import Consumer, ExhaustedError, Route, Settle, nothing_to_settle
 from shared.messaging.outbox import Outbox, Repair, nothing_to_repair
 from shared.messaging.pauses import Pauses
+from shared.messaging.polls import Polls
 from shared.messaging.standing import Standing
 from shared.registry import Registry, load_registry
 from shared.settings import ClockSettings, ServiceSettings
@@ -45,19 +45,9 @@ _log = structlog.get_logger(__name__)
 _FASTSTREAM = logging.getLogger("habeas.faststream")
 """Not FastStream's own logger, which brings a handler of its own that prints tracebacks with values."""
 
-_POLL_MS = 1_000
-"""How long a poll waits for the first record; it returns with whatever there is then."""
-
 _FETCH_WAIT_MS = 50
 """How long the broker may hold back an answer without records. What comes on a partition that is not asked for in it
 waits as long; asking more often costs an idle service more."""
-
-_LINGER = 0.025
-"""Seconds from one batch to the next, at least: each costs some fifteen round trips however small it is. A record that
-comes after a quiet moment does not wait."""
-
-_LEAST_SHARE = 50
-"""The part of a batch that each group of topics has, however much waits on those before it: nothing waits for ever."""
 
 _FETCH_BYTES = 256 * 1024
 """What is asked for of each partition at a time; a larger record comes all the same, alone (KIP-74)."""
@@ -157,9 +147,8 @@ class Service:
         )
         self._subscriber(self._consume)
         # FastStream's own sleeps after each empty poll, as long as that was: six hops of a request would add up.
-        self._subscriber.get_msg = self._poll  # type: ignore[method-assign]
+        self._subscriber.get_msg = Polls(parts.first, context.settings.batch_records).poll  # type: ignore[method-assign]
         self._polled = time.monotonic()
-        self._begun = 0.0
         self._exhausted: str | None = None
         self._leaving = False
 
@@ -181,26 +170,6 @@ class Service:
             _log.critical("service_exhausted", then="stops, to be started anew", cause=advice(error), exc_info=error)
             self._app.exit()
             raise ExhaustedError(self._exhausted) from None  # FastStream logs its text: never that of a driver's error
-
-    async def _poll(self, consumer: AIOKafkaConsumer) -> tuple[Any, ...]:
-        """A batch with a fair share of each partition of a group of topics, group by group.
-
-        The answers to one request lie on as many topics as there are systems: taken together, it is decided about once.
-        """
-        most = self._settings.batch_records
-        records = _all_of(await consumer.getmany(timeout_ms=_POLL_MS, max_records=max(1, most // _LEAST_SHARE)))
-        early = self._begun + _LINGER - time.monotonic()
-        if records and early > 0:
-            await asyncio.sleep(early)
-        if records:
-            reading = consumer.assignment() - consumer.paused()
-            named = {topic for group in self._parts.first for topic in group}
-            groups = [[each for each in reading if each.topic in group] for group in self._parts.first]
-            groups.append([each for each in reading if each.topic not in named])
-            for behind, group in zip(reversed(range(len(groups))), groups, strict=True):
-                await _fill(records, most - behind * (most // _LEAST_SHARE), consumer, group)
-        self._begun = time.monotonic()
-        return tuple(records)
 
     async def _parse(self, records: tuple[Any, ...]) -> KafkaAckableMessage:
         # FastStream's own parser loses a whole batch over one header that is null or not UTF-8: it never sees headers.
@@ -299,33 +268,6 @@ class Service:
                     METRICS.lag.labels(topic).set(records)
             except KafkaError as error:
                 _log.debug("lag_unknown", error=type(error).__name__)
-
-
-def _all_of(found: Mapping[TopicPartition, Sequence[Any]]) -> list[Any]:
-    return [*chain.from_iterable(found.values())]
-
-
-async def _fill(
-    records: list[Any], most: int, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
-) -> None:
-    """From all partitions alike, until there are `most` records or no more have come."""
-    more = True
-    while more and len(records) < most:
-        before = len(records)
-        share = max(1, (most - before) // max(1, len(partitions)))
-        for partition in partitions:
-            if len(records) < most:
-                records += await _rest(consumer, partition, min(share, most - len(records)))
-        more = len(records) > before
-
-
-async def _rest(consumer: AIOKafkaConsumer, partition: TopicPartition, limit: int) -> list[Any]:
-    """What has come of a partition. Trouble is for the next poll: raised here, it would lose what was taken before."""
-    try:
-        return _all_of(await consumer.getmany(partition, timeout_ms=0, max_records=limit))
-    except KafkaError as error:
-        _log.warning("partition_not_read", topic=partition.topic, error=type(error).__name__)
-        return []
 
 
 async def _raw(message: KafkaAckableMessage) -> Any:

@@ -38,8 +38,7 @@ _LOCK_PATIENCE: Final = "set lock_timeout = '2s'"
 
 
 async def _fill(stage: Stage, tables: tuple[str, ...], length: float) -> None:
-    async with stage.database() as connection:
-        await connection.execute(_FULL)
+    await until_done(stage, _FULL)
     try:
         for table in tables:
             await until_done(
