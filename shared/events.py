@@ -85,9 +85,10 @@ class RequestOpened(Message):
     after: tuple[UUID, ...] = ()
     """Requests that have to be collected first."""
     notify_by: Open[NotifyBy]
-    audience: Audience
-    reachable: bool
-    """Whether there is an address to write to. Said in clear, as `audience` is: who decides need not open the rest."""
+    audience: Audience | None = None
+    reachable: bool | None = None
+    """Whether there is an address to write to. Said in clear, as `audience` is: who decides need not open the rest.
+    None in what was said before these were."""
     received_at: Timestamp
     opened_at: Timestamp
     due: Due | None

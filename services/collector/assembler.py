@@ -28,6 +28,7 @@ from services.collector.answer.writer import MEDIA_TYPE
 from services.collector.case import Case
 from services.collector.letters import opened_personal
 from services.collector.store import Records
+from shared import people
 from shared.events import SERVICES, AnswerObject, Audience
 from shared.messaging.consumer import Consumer, is_transient
 from shared.messaging.work import Work
@@ -159,7 +160,7 @@ def _facts(locked: Case, records: list[Records], work: Work) -> AnswerFacts:
         name=opened.subject.name,
         categories=opened.details.categories,
         period=opened.details.period,
-        for_another=locked.opened.audience is Audience.REPRESENTATIVE,
+        for_another=people.audience(opened) is Audience.REPRESENTATIVE,
     )
 
 

@@ -27,6 +27,7 @@ from shared.events import (
     CollectionAwaited,
     FoundPersonal,
     NoticeDelivered,
+    OpenedPersonal,
     PlanMade,
     Recipient,
     RequestCollected,
@@ -71,7 +72,7 @@ class Handlers:
             if category.marketing
         )
 
-    async def opened(self, batch: Sequence[Received[RequestOpened, None]], work: Work) -> None:
+    async def opened(self, batch: Sequence[Received[RequestOpened, OpenedPersonal]], work: Work) -> None:
         await store.open_cases(work.connection, [received.body for received in batch])
         work.touched.update(received.request_id for received in batch)
 
@@ -188,6 +189,8 @@ class Handlers:
         saved: list[Saved] = []
         assemble: list[UUID] = []
         for case in await store.lock_cases(work.connection, work.touched, self.marketing):
+            if case.opened.reachable is None or case.opened.audience is None:
+                case.opened = letters.with_reader(case, work)
             step = domain.advance(case, work.now)
             text = self._say(case, step, work)
             newest = step.status or case.status

@@ -51,6 +51,13 @@ def ask_for(told: Told, case: Case, reason: StatusReason | None, registry: Regis
     work.send(OUTCOMES, body, subject=request.request_id)
 
 
+def with_reader(case: Case, work: Work) -> RequestOpened:
+    """What intake said, with who is written to, where it said so in its sealed part alone."""
+    personal = opened_personal(case, work)
+    told = {"audience": people.audience(personal), "reachable": people.address(personal) is not None}
+    return case.opened.model_copy(update=told)
+
+
 def opened_personal(case: Case, work: Work) -> OpenedPersonal:
     return work.open(RequestOpened, OpenedPersonal, case.opened.personal, subject=case.opened.request_id)
 
@@ -76,7 +83,7 @@ def _personal(told: Told, case: Case, registry: Registry, work: Work) -> NoticeP
         statement=items,
         systems=systems,
         answer=answer,
-        audience=case.opened.audience if to_requester else Audience.PERSON,
+        audience=people.audience(opened) if to_requester else Audience.PERSON,
         not_covered=tuple(
             NotCovered(system=planned.system, category=out.category, ground=out.ground)
             for planned in (case.plan or () if final else ())

@@ -192,6 +192,7 @@ class Worker:
                 await connection.close()  # it may have the lock already
                 raise
             self._connection, self._desk.is_staffed, self._desk.more = connection, not self._stopping, True
+            self._absent = frozenset()  # whoever lost its session as we did has yet to come back
         return self._connection
 
     def _is_present(self) -> bool:

@@ -43,8 +43,6 @@ class Route:
     topics: tuple[str, ...]
     model: type[Message]
     handle: Handler
-    sealed: bool = False
-    """Whether the personal part stays as it came: whoever needs it opens it, most often nobody."""
 
 
 async def nothing_to_settle(_work: Work) -> None:
@@ -83,7 +81,6 @@ class Consumer:
     pauses: Pauses = field(default_factory=Pauses)
     _models: dict[str, dict[str, type[Message]]] = field(init=False)
     _handlers: dict[str, Handler] = field(init=False)
-    _sealed: frozenset[str] = field(init=False)
     _unknown_kids: dict[str, float] = field(init=False, default_factory=dict)
     _failed_in_a_row: set[bytes | None] = field(init=False, default_factory=set)
     """By key, so that one request cannot stop a service, however many bad records it has."""
@@ -93,7 +90,6 @@ class Consumer:
         for route in self.routes:
             for topic in route.topics:
                 self._models[topic][route.model.TYPE] = route.model
-        self._sealed = frozenset(route.model.TYPE for route in self.routes if route.sealed)
         self._handlers = {route.model.TYPE: route.handle for route in self.routes}
 
     @property
@@ -184,7 +180,7 @@ class Consumer:
 
         async def work_on(work: Work) -> None:
             work.opened = {
-                message.body.personal: message.personal
+                (message.event.type, message.request_id, message.body.personal): message.personal
                 for batch in received.values()
                 for message in batch
                 if message.personal is not None
@@ -210,7 +206,7 @@ class Consumer:
                 continue
             try:
                 try:
-                    message = receive(record, self._models[record.topic], keyring, self._sealed)
+                    message = receive(record, self._models[record.topic], keyring)
                 except KeyUnknownError:
                     message = await self._receive_later(record)
             except ContractError as error:
@@ -236,7 +232,7 @@ class Consumer:
         give_up = time.monotonic() + self.patience.unknown_key
         while True:
             try:
-                return receive(record, self._models[record.topic], self.keys.keyring(), self._sealed)
+                return receive(record, self._models[record.topic], self.keys.keyring())
             except KeyUnknownError as error:
                 now = time.monotonic()
                 if self._unknown_kids.get(error.participant, 0.0) > now:

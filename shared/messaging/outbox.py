@@ -11,7 +11,8 @@ at once more, and where it is not the newest word, that is said again.
 import asyncio
 import struct
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -95,6 +96,20 @@ Repair = Callable[[Connection, Sequence[Outgoing]], Awaitable[Sequence[Outgoing]
 
 async def nothing_to_repair(_connection: Connection, _sent: Sequence[Outgoing]) -> Sequence[Outgoing]:
     return ()
+
+
+class _Batch(NamedTuple):
+    """One partition's records on their way, and their ids."""
+
+    builder: BatchBuilder
+    ids: list[UUID]
+
+    def append(self, now: int, key: bytes, record: Outgoing) -> bool:
+        """Whether it had room. `now` in milliseconds since 1970 UTC."""
+        fits = self.builder.append(timestamp=now, key=key, value=record.value, headers=[*record.headers]) is not None
+        if fits:
+            self.ids.append(record.id)
+        return fits
 
 
 class _RefusedError(Exception):
@@ -191,11 +206,18 @@ class Outbox:
                 return 0
             records = [record for row in rows for record in _unpacked(row["id"], row["topic"], row["records"])]
             sent = await self._send(records)
-            await connection.execute(_SQL["delete"], _done(records, sent))
+            await self._put_aside(connection, records, sent)
             await self._say_again(connection, sent)
             METRICS.outbox_swept.inc(len(sent))
             _log.info("outbox_swept", found=len(records), sent=len(sent))
             return len(sent)
+
+    async def _put_aside(self, connection: Connection, records: Sequence[Outgoing], sent: Sequence[Outgoing]) -> None:
+        """Takes the rows away of which anything was sent; what is left of them gets rows of its own, for later."""
+        confirmed, begun = {record.id for record in sent}, {record.row for record in sent}
+        left = [record for record in records if record.row in begun and record.id not in confirmed]
+        await connection.execute(_SQL["delete"], [*begun])
+        await self.write(connection, left)
 
     async def stale(self) -> int:
         """How many records wait for a sweeper: more than none for long means that Kafka refuses them."""
@@ -300,7 +322,7 @@ class Outbox:
                             self._producer = await self._new_producer()
                 await self.tidy()
                 while await self.sweep():
-                    pass
+                    await self.tidy()
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # the sweeper must outlive whatever happens to Kafka and PostgreSQL
@@ -318,11 +340,25 @@ async def _send_in_order(
                 partitions = await producer.partitions_for(topic)
         except (KafkaError, TimeoutError) as error:
             raise _RefusedError from error
+    side_by_side = (
+        _send_batches(producer, topic, partition, batches, confirmed)
+        for partition, batches in _batches(producer, records, len(partitions)).items()
+    )
+    for trouble in await asyncio.gather(*side_by_side, return_exceptions=True):
+        if trouble is not None:
+            raise trouble
+
+
+async def _send_batches(
+    producer: AIOKafkaProducer, topic: str, partition: int, batches: Sequence[_Batch], confirmed: set[UUID]
+) -> None:
+    """One partition's, each after the one before has left: a partition without a leader holds up no other."""
     pending: list[asyncio.Future[Any]] = []
     trouble: BaseException | None = None
-    for partition, batch, ids in _batches(producer, records, len(partitions)):
+    for builder, ids in batches:
+        builder.close()
         try:
-            future = await producer.send_batch(batch, topic, partition=partition)
+            future = await producer.send_batch(builder, topic, partition=partition)
         except KafkaError as error:
             trouble = error
         else:
@@ -337,23 +373,18 @@ async def _send_in_order(
 
 def _batches(
     producer: AIOKafkaProducer, records: Sequence[Outgoing], partitions: int
-) -> Iterator[tuple[int, BatchBuilder, list[UUID]]]:
-    """Partition, batch and the ids in it: a third of the cost of handing each record to the producer by itself."""
+) -> Mapping[int, Sequence[_Batch]]:
+    """By partition: a third of the cost of handing each record to the producer by itself."""
     now = int(time.time() * 1000)
-    filling: dict[int, tuple[BatchBuilder, list[UUID]]] = {}
+    found: dict[int, list[_Batch]] = defaultdict(list)
     for record in records:
         key = str(record.key).encode()
-        partition = _partition(key, partitions)
-        batch, ids = filling.get(partition) or (producer.create_batch(), [])
-        if batch.append(timestamp=now, key=key, value=record.value, headers=[*record.headers]) is None:
-            yield partition, batch, ids
-            batch, ids = producer.create_batch(), []
-            batch.append(timestamp=now, key=key, value=record.value, headers=[*record.headers])  # the first always fits
-        ids.append(record.id)
-        filling[partition] = batch, ids
-    for partition, (batch, ids) in filling.items():
-        batch.close()
-        yield partition, batch, ids
+        batches = found[_partition(key, partitions)]
+        fits = batches and batches[-1].append(now, key, record)
+        if not fits:
+            batches.append(_Batch(producer.create_batch(), []))
+            batches[-1].append(now, key, record)  # the first always fits
+    return found
 
 
 @lru_cache(maxsize=8192)

@@ -38,8 +38,8 @@ class Polls:
 
         The answers to one request lie on as many topics as there are systems: taken together, it is decided about once.
         """
-        least = self._most // _LEAST_SHARE
-        records = _all_of(await consumer.getmany(timeout_ms=_POLL_MS, max_records=max(1, least)))
+        least = max(1, self._most // _LEAST_SHARE)
+        records = _all_of(await consumer.getmany(timeout_ms=_POLL_MS, max_records=least))
         early = self._begun + _LINGER - time.monotonic()
         if records and early > 0:
             await asyncio.sleep(early)
@@ -60,14 +60,17 @@ async def _fill(
     records: list[Any], most: int, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
 ) -> None:
     """From all partitions alike, until there are `most` records or no more have come."""
-    more = True
-    while more and len(records) < most:
-        before = len(records)
-        share = max(1, (most - before) // max(1, len(partitions)))
-        for partition in partitions:
-            if len(records) < most:
-                records += await _rest(consumer, partition, min(share, most - len(records)))
-        more = len(records) > before
+    full = [*partitions]
+    while full and len(records) < most:
+        share = max(1, (most - len(records)) // len(full))
+        asked, full = full, []
+        for partition in asked:
+            room = min(share, most - len(records))
+            if room > 0:
+                found = await _rest(consumer, partition, room)
+                records += found
+                if len(found) == room:
+                    full.append(partition)
 
 
 async def _rest(consumer: AIOKafkaConsumer, partition: TopicPartition, limit: int) -> list[Any]:

@@ -1,6 +1,5 @@
 """A record that keeps the contract, ready for a handler."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -35,12 +34,8 @@ class Received(Generic[Body_co, Personal_co]):
         return self.event.subject
 
 
-def receive(
-    record: Record, models: dict[str, type[Message]], keyring: Keyring, sealed: Collection[str] = ()
-) -> Received[Any, Any] | None:
+def receive(record: Record, models: dict[str, type[Message]], keyring: Keyring) -> Received[Any, Any] | None:
     """The record decoded and opened; None for a type of the services' own that is meant for another of them.
-
-    `sealed` are the types whose personal part is not opened here.
 
     Raises `ContractError`, `KeyUnknownError`.
     """
@@ -54,7 +49,7 @@ def receive(
         raise ContractError(Reason.TYPE_UNKNOWN, "ce_type", "not a type that is read from this topic")
     body = read(event, model)
     personal = None
-    if model.PERSONAL is not None and event.type not in sealed:
+    if model.PERSONAL is not None:
         place = Place(participant, event.type, event.subject, getattr(body, "task_id", None))
         personal = read_personal(keyring, place, body.personal, model.PERSONAL)  # type: ignore[attr-defined]
     return Received(record, event, participant, body, personal)

@@ -30,8 +30,8 @@ class Work:
     touched: set[UUID] = field(default_factory=set)
     """Requests about which a fact was recorded: the service settles them at the end of the batch."""
     refused: list[tuple[Record, ContractError]] = field(default_factory=list)
-    opened: dict[str, PersonalModel] = field(default_factory=dict, repr=False)
-    """By its sealed text, what the batch brought or a handler has opened: it need not be opened twice."""
+    opened: dict[tuple[str, UUID, str], PersonalModel] = field(default_factory=dict, repr=False)
+    """By ce_type, request and sealed text, what the batch brought or a handler has opened: no need to open it twice."""
     after_commit: list[Callable[[], None]] = field(default_factory=list)
     """Told once the transaction is committed: to wake a worker, never to do the work."""
 
@@ -61,11 +61,11 @@ class Work:
 
     def open(self, model: type[Message], opened: type[Personal], sealed: str, *, subject: UUID) -> Personal:
         """What the services sealed for a body of `model` about the request `subject`. Raises `ContractError`."""
-        known = self.opened.get(sealed)
+        known = self.opened.get((model.TYPE, subject, sealed))
         if isinstance(known, opened):
             return known
         personal = read_personal(self.keyring, Place(SERVICES, model.TYPE, subject), sealed, opened)
-        self.opened[sealed] = personal
+        self.opened[model.TYPE, subject, sealed] = personal
         return personal
 
     def refuse(self, received: Received[Any, Any], reason: Reason, pointer: str = "", detail: str = "") -> None:

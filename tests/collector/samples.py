@@ -90,7 +90,7 @@ def record(category: str = "account", *, third_parties: bool = False) -> Record:
 def opened_record(keys: Keys, request_id: UUID, personal: OpenedPersonal = PERSONAL, **members: Any) -> Raw:
     sealed = keys.seal("services", RequestOpened, request_id, personal)
     seen = {"audience": people.audience(personal), "reachable": people.address(personal) is not None}
-    return raw(REQUESTS, event(opened(request_id=request_id, personal=sealed, **seen, **members)))
+    return raw(REQUESTS, event(opened(request_id=request_id, personal=sealed, **{**seen, **members})))
 
 
 def finished_record(

@@ -73,7 +73,7 @@ def collector(pool: Pool, outbox: PrivateOutbox, keys: Keys, clock: Clock, handl
     systems = tuple(results(system) for system in REGISTRY.systems)
     commands = Commands(handlers.marketing)
     routes = (
-        Route((REQUESTS,), RequestOpened, handlers.opened, sealed=True),
+        Route((REQUESTS,), RequestOpened, handlers.opened),
         Route((REQUESTS,), SubmissionRefused, handlers.refused),
         Route((PROGRESS,), PlanMade, handlers.planned),
         Route((PROGRESS,), NoticeDelivered, handlers.delivered),
@@ -193,6 +193,17 @@ async def test_a_notice_carries_what_the_mail_needs(collector: Consumer, outbox:
     assert (opened.email, opened.name, opened.language) == ("ana@example.org", "A. M.", "de")
     assert [(each.system, each.did) for each in opened.statement] == [("billing", "deleted")]
     assert keys.open(first).statement == ()
+
+
+async def test_who_reads_is_looked_up_where_intake_has_not_said_so(
+    collector: Consumer, outbox: PrivateOutbox, keys: Keys
+) -> None:
+    """As in what was opened before it did."""
+    request_id = uuid4()
+    nobody = PERSONAL.model_copy(update={"subject": Subject(identities=(ACCOUNT,)), "requester": Requester()})
+    unsaid = opened_record(keys, request_id, nobody, audience=None, reachable=None)
+    await collector.handle([unsaid, *a_case(keys, request_id)[1:]])
+    assert statuses(outbox, request_id)[-1].state == "in_review"
 
 
 async def test_without_an_address_the_dpo_is_told(collector: Consumer, outbox: PrivateOutbox, keys: Keys) -> None:

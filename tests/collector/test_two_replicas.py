@@ -52,7 +52,7 @@ async def test_the_newest_status_stands_last_though_an_older_one_was_held_up(
         pool = await database.pool("collector")
         handlers = Handlers(REGISTRY, clock, lambda: None)
         routes = (
-            Route((REQUESTS,), RequestOpened, handlers.opened, sealed=True),
+            Route((REQUESTS,), RequestOpened, handlers.opened),
             Route((PROGRESS,), PlanMade, handlers.planned),
             Route(tuple(map(results, REGISTRY.systems)), TaskFinished, handlers.finished),
         )

@@ -271,6 +271,41 @@ async def test_a_topic_that_fails_starves_no_others(
     await only(70, pool)
 
 
+class HalfDeaf(PrivateOutbox):
+    """Its producers cannot reach one partition of any topic."""
+
+    async def _new_producer(self) -> AIOKafkaProducer:
+        producer = await super()._new_producer()
+        send = producer.send_batch
+
+        async def fail(batch: Any, topic: str, *, partition: int) -> Any:
+            if partition == 0:
+                raise NotEnoughReplicasError
+            return await send(batch, topic, partition=partition)
+
+        producer.send_batch = fail
+        return producer
+
+
+async def test_of_a_row_that_was_sent_in_part_only_the_rest_is_sent_again(
+    pool: Pool, make_outbox: MakeOutbox, watching: Watching, topics: tuple[str, str]
+) -> None:
+    watch = await watching(topics[1])
+    outbox = await make_outbox(pool, everything=False, kind=HalfDeaf)
+    await write(outbox, pool, [outgoing(topics[1], number) for number in range(40)])
+    await aged(pool)
+    sent = await outbox.sweep()
+    assert 0 < sent < 40
+    assert await waiting(pool) == 40 - sent
+    successor = await make_outbox(pool, everything=False)
+    assert await successor.sweep() == 0, "what is left has been tried just now"
+    await aged(pool)
+    assert await successor.sweep() == 40 - sent
+    await watch.first(lambda _: len(watch.records) >= 40)
+    assert sorted(said_numbers(watch)) == list(range(40))
+    assert await waiting(pool) == 0
+
+
 class FailsFor(PrivateOutbox):
     """Its producers cannot reach one topic."""
 

@@ -6,7 +6,6 @@ costs many times what it does to a short text.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from markupsafe import escape
@@ -16,8 +15,6 @@ from services.collector.answer.words import Words
 
 _DEEPEST: Final = 6
 _DEEP: Final = frozenset({list, dict})
-_SHORT: Final = 64
-"""Characters of a name that is kept for the next answer, which has it again most of the time."""
 _BETWEEN: Final = "\0"
 _ARTICLE: Final = '<article><h4><span class="id">%s</span> <span class="origin">%s</span></h4>'
 _INSTANT: Final = re.compile(r"\0(\d{4}-\d\d-\d\d)T(\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(?:(Z)|([+-]\d\d:\d\d))?(?=\0)")
@@ -114,7 +111,7 @@ class RecordWriter:
         """By the label of a member; of a nested one by the label of its whole path, else of its own name."""
         labels = self._labels
         named = (labels.get(path + member) or labels.get(member) or _plain(member) for member in members)
-        each = [_kept_term(label) if len(label) <= _SHORT else _term(label) for label in named]
+        each = [_term(label) for label in named]
         terms = _Terms(each, f"<dl>{'<dd>%s</dd>'.join(each)}<dd>%s</dd></dl>" if each else "<dl></dl>")
         self._named[path, *members] = terms
         return terms
@@ -126,9 +123,6 @@ def _plain(member: str) -> str:
 
 def _term(label: str) -> str:
     return f"<dt>{_escape(label).replace('%', '%%')}</dt>"
-
-
-_kept_term = lru_cache(2048)(_term)
 
 
 def _escaped(texts: Sequence[str]) -> list[str]:
