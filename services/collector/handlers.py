@@ -1,13 +1,13 @@
 """Messages in: opened requests, plans, results, deliveries. Each is a fact; `settle` decides from all of them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
 import orjson
 
-from habeas.contracts import CloudEvent, ContractError, Reason
+from habeas.contracts import ContractError, Reason
 from habeas.contracts.canonical import canonical
 from habeas.contracts.catalogue import write
 from habeas.contracts.dead_letter import DeadLetter
@@ -217,9 +217,7 @@ class Handlers:
         """To the portal and to fan-out. Returns the status as it is published, where there is a new one."""
         request_id, text = case.opened.request_id, None
         if step.status is not None:
-            event = _status_event(step.status, work.now)
-            work.outgoing.append(Outgoing.of(status(case.opened.portal), event))
-            text = event.data.decode()
+            text = work.send(status(case.opened.portal), step.status, subject=request_id).data.decode()
         if step.report:
             self._report(case, step.report, work)
         if step.collected:
@@ -274,11 +272,13 @@ class Handlers:
             return ()
         newer = await store.newer_statuses(connection, versions)
         now = self._clock()
-        return [Outgoing.of(topics[newest.request_id], _status_event(newest, now)) for newest in newer]
-
-
-def _status_event(said: StatusChanged, now: datetime) -> CloudEvent:
-    return write(said, subject=said.request_id, source="habeas/collector", now=now)
+        return [
+            Outgoing.of(
+                topics[newest.request_id],
+                write(newest, subject=newest.request_id, source="habeas/collector", now=now),
+            )
+            for newest in newer
+        ]
 
 
 def _is_own(received: Finished, work: Work) -> bool:

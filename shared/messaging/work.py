@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from habeas.contracts import ContractError, Keyring, Message, PersonalModel, Place, Reason
+from habeas.contracts import CloudEvent, ContractError, Keyring, Message, PersonalModel, Place, Reason
 from habeas.contracts.catalogue import read_personal, seal_personal, write
 from habeas.contracts.topics import DEAD_LETTERS
 from habeas.dead_letters import dead_letter
@@ -35,8 +35,8 @@ class Work:
     after_commit: list[Callable[[], None]] = field(default_factory=list)
     """Told once the transaction is committed: to wake a worker, never to do the work."""
 
-    def send(self, topic: str, body: Message, *, subject: UUID, causation: UUID | None = None) -> UUID:
-        """Queue `body` for `topic`; returns its ce_id. Raises `ContractError` where it exceeds the limit."""
+    def send(self, topic: str, body: Message, *, subject: UUID, causation: UUID | None = None) -> CloudEvent:
+        """Queue `body` for `topic`; returns what will be said. Raises `ContractError` where it exceeds the limit."""
         event = write(
             body,
             subject=subject,
@@ -45,7 +45,7 @@ class Work:
             causation_id=None if causation is None else str(causation),
         )
         self.outgoing.append(Outgoing.of(topic, event))
-        return event.id
+        return event
 
     def seal(
         self,
