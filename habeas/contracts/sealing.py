@@ -11,7 +11,6 @@ import os
 import re
 import time
 from base64 import urlsafe_b64decode
-from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -21,7 +20,7 @@ import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import Field, ValidationError
-from pydantic_core import SchemaValidator, core_schema
+from pydantic_core import SchemaSerializer, SchemaValidator, core_schema
 
 from habeas.contracts.base import Model, identifier
 from habeas.contracts.errors import ContractError, HabeasError, KeyUnknownError, Reason, pointer_to
@@ -31,9 +30,9 @@ _NONCE_BYTES = 12
 _TAG_BYTES = 16
 KID_PATTERN = r"^[a-z][a-z0-9-]{1,30}/[1-9][0-9]{0,8}$"
 _KID = re.compile(KID_PATTERN)
-_BASE64 = SchemaValidator(core_schema.bytes_schema(), {"val_json_bytes": "base64"})
-"""Ten times as fast as binascii."""
-_TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_READ_BASE64 = SchemaValidator(core_schema.bytes_schema(), {"val_json_bytes": "base64"})
+_WRITE_BASE64 = SchemaSerializer(core_schema.bytes_schema(), {"ser_json_bytes": "base64"})
+"""Ten times and twice as fast as binascii, which has not the alphabet of URLs."""
 
 
 class KeyFileError(HabeasError):
@@ -120,32 +119,31 @@ class Keyring:
         kid = self.sealing_kid(place.participant)
         header = _header(kid, place)
         nonce = self._random(_NONCE_BYTES)
-        sealed = self._ciphers[kid].encrypt(nonce, plaintext, header)
-        parts = (header, b"", _encode(nonce), _encode(sealed[:-_TAG_BYTES]), _encode(sealed[-_TAG_BYTES:]))
-        return b".".join(parts).decode()
+        sealed = self._ciphers[kid].encrypt(nonce, plaintext, header.encode())
+        return f"{header}..{_encode(nonce)}.{_encode(sealed[:-_TAG_BYTES])}.{_encode(sealed[-_TAG_BYTES:])}"
 
     def open(self, place: Place, token: str) -> bytes:
         """The plaintext of `token`, provided that it was sealed for exactly `place`."""
         parts = token.split(".")
         if len(parts) != 5 or not parts[0].isascii():
             raise _unopenable("not a compact JWE")
+        header, key = parts[0], parts[1]
         nonce, ciphertext, tag = _decode(parts[2]), _decode(parts[3]), _decode(parts[4])
-        if nonce is None or ciphertext is None or tag is None or _decode(parts[1]) is None:
+        if nonce is None or ciphertext is None or tag is None or (key and _decode(key) is None):
             raise _unopenable("not a compact JWE")
-        header = parts[0].encode()
         kid = self._expected(header, place) or _kid(header, place)
-        if parts[1] or len(nonce) != _NONCE_BYTES or len(tag) != _TAG_BYTES:
+        if key or len(nonce) != _NONCE_BYTES or len(tag) != _TAG_BYTES:
             raise _unopenable("not a compact JWE with alg dir and enc A256GCM")
         cipher = self._ciphers.get(kid)
         if cipher is None:
             raise KeyUnknownError(place.participant)
         try:
-            return cipher.decrypt(nonce, ciphertext + tag, header)
+            return cipher.decrypt(nonce, ciphertext + tag, header.encode())
         except InvalidTag:
             pass
         raise _unopenable("the key does not open it: another key under that kid, or the text was changed")
 
-    def _expected(self, header: bytes, place: Place) -> str | None:
+    def _expected(self, header: str, place: Place) -> str | None:
         """The key's id where the header is spelled as `seal` spells it: then there is nothing more to look at."""
         for kid in self.kids(place.participant):
             if _header(kid, place) == header:
@@ -207,18 +205,18 @@ def new_key(participant: str, generation: int = 1, not_before: int = 0) -> dict[
         "kty": "oct",
         "kid": f"{participant}/{generation}",
         "nbf": not_before,
-        "k": _encode(os.urandom(32)).decode(),
+        "k": _encode(os.urandom(32)),
     }
 
 
-def _header(kid: str, place: Place) -> bytes:
+def _header(kid: str, place: Place) -> str:
     members = {"alg": "dir", "enc": "A256GCM", "kid": kid, "typ": place.ce_type, "sub": str(place.subject)}
     if place.task_id is not None:
         members["tid"] = str(place.task_id)
     return _encode(orjson.dumps(members))
 
 
-def _kid(header: bytes, place: Place) -> str:
+def _kid(header: str, place: Place) -> str:
     """The id of the key that a header names, whatever its order and spacing; of repeated members the last counts.
 
     RFC 7516 4. Raises `ContractError` where it is not for `place`.
@@ -233,8 +231,8 @@ def _kid(header: bytes, place: Place) -> str:
     return kid
 
 
-def _members(header: bytes) -> Mapping[str, Any]:
-    decoded = _decode(header.decode())
+def _members(header: str) -> Mapping[str, Any]:
+    decoded = _decode(header)
     if decoded is None:
         raise _unopenable("not a compact JWE")
     try:
@@ -269,8 +267,9 @@ def _unopenable(detail: str) -> ContractError:
     return ContractError(Reason.PERSONAL_UNOPENABLE, "/personal", detail)
 
 
-def _encode(data: bytes) -> bytes:
-    return b2a_base64(data, newline=False).translate(_TO_URL_SAFE).rstrip(b"=")
+def _encode(data: bytes) -> str:
+    text: str = _WRITE_BASE64.to_python(data, mode="json")
+    return text.rstrip("=")
 
 
 def _decode(text: str) -> bytes | None:
@@ -278,7 +277,7 @@ def _decode(text: str) -> bytes | None:
     if "+" in text or "/" in text or "=" in text:  # the reader takes the other alphabet and padding as well
         return None
     try:
-        decoded: bytes = _BASE64.validate_strings(text)  # type: ignore[arg-type]  # a str is one
+        decoded: bytes = _READ_BASE64.validate_strings(text)  # type: ignore[arg-type]  # a str is one
     except ValidationError:
         return None
     return decoded
