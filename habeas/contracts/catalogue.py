@@ -25,6 +25,7 @@ from habeas.contracts.command import (
 )
 from habeas.contracts.dead_letter import DeadLetter
 from habeas.contracts.errors import ContractError, Reason, invalid, not_json
+from habeas.contracts.forms import Written
 from habeas.contracts.randomness import random_id
 from habeas.contracts.result import TaskFinished, TaskProgressed
 from habeas.contracts.sealing import Keyring, Place
@@ -77,7 +78,7 @@ def read_personal(keyring: Keyring, place: Place, token: str, model: type[Person
 
 
 def write(
-    body: Message,
+    body: Message | Written[Message],
     *,
     subject: UUID,
     source: str,
@@ -91,12 +92,13 @@ def write(
 
     Raises `ContractError` when `subject` is not the body's own key or a string is not valid Unicode.
     """
+    model = body.model if isinstance(body, Written) else type(body)
     if not _keyed_by(body, subject):
-        raise ContractError(Reason.KEY_MISMATCH, f"/{body.KEY}", "must be the record's key")
+        raise ContractError(Reason.KEY_MISMATCH, f"/{model.KEY}", "must be the record's key")
     return CloudEvent(
         id=new_id(),
         source=source,
-        type=ce_type or body.TYPE,
+        type=ce_type or model.TYPE,
         time=now,
         subject=subject,
         data=_dump(body, ""),
@@ -105,7 +107,7 @@ def write(
     )
 
 
-def seal_personal(keyring: Keyring, place: Place, personal: PersonalModel) -> str:
+def seal_personal(keyring: Keyring, place: Place, personal: PersonalModel | Written[PersonalModel]) -> str:
     """`personal` sealed for `place`. Defaults travel too: the reader fills in nothing.
 
     Raises `ContractError` (`too_large`) over 900 kB sealed, dead letters excepted; `KeyFileError` without a key.
@@ -123,8 +125,9 @@ def types(*groups: tuple[type[Message], ...]) -> dict[str, type[Message]]:
     return {model.TYPE: model for group in groups for model in group}
 
 
-def _keyed_by(body: Message, subject: UUID) -> bool:
-    return getattr(body, body.KEY, None) in (subject, None)
+def _keyed_by(body: Message | Written[Message], subject: UUID) -> bool:
+    key = body.key if isinstance(body, Written) else getattr(body, body.KEY, None)
+    return key in (subject, None)
 
 
 # Errors are raised outside the `except` blocks: otherwise the refused text would stay reachable as their context.
@@ -143,13 +146,17 @@ def _parse(model: type[Read], data: bytes, prefix: str = "") -> Read:
     raise refusal or not_json(prefix)
 
 
-def _dump(model: Model, pointer: str) -> bytes:
-    try:
-        data = model.model_dump_json().encode()
-    except (PydanticSerializationError, UnicodeEncodeError):
-        data = b""
+def _dump(value: Model | Written[Model], pointer: str) -> bytes:
+    if isinstance(value, Written):
+        model, data = value.model, value.data
+    else:
+        model = type(value)
+        try:
+            data = value.model_dump_json().encode()
+        except (PydanticSerializationError, UnicodeEncodeError):
+            data = b""
     # What no reader would take is refused here, where it can still be mended: too deep, too large a number.
-    if data and (not _holds_anything(type(model)) or strict_json(data)[0]):
+    if data and (not _holds_anything(model) or strict_json(data)[0]):
         return data
     raise ContractError(Reason.MEMBER_INVALID, pointer, "holds a value that JSON cannot: mend it at its source")
 

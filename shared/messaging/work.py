@@ -8,6 +8,7 @@ from uuid import UUID
 
 from habeas.contracts import CloudEvent, ContractError, Keyring, Message, PersonalModel, Place, Reason
 from habeas.contracts.catalogue import read_personal, seal_personal, write
+from habeas.contracts.forms import Written
 from habeas.contracts.topics import DEAD_LETTERS
 from habeas.dead_letters import dead_letter
 from shared.database import Connection
@@ -35,7 +36,9 @@ class Work:
     after_commit: list[Callable[[], None]] = field(default_factory=list)
     """Told once the transaction is committed: to wake a worker, never to do the work."""
 
-    def send(self, topic: str, body: Message, *, subject: UUID, causation: UUID | None = None) -> CloudEvent:
+    def send(
+        self, topic: str, body: Message | Written[Message], *, subject: UUID, causation: UUID | None = None
+    ) -> CloudEvent:
         """Queue `body` for `topic`; returns what will be said. Raises `ContractError` where it exceeds the limit."""
         event = write(
             body,
@@ -50,7 +53,7 @@ class Work:
     def seal(
         self,
         model: type[Message],
-        personal: PersonalModel,
+        personal: PersonalModel | Written[PersonalModel],
         *,
         subject: UUID,
         participant: str = SERVICES,
