@@ -3,7 +3,7 @@
     records -> each decoded alone -> one transaction (handlers, settle, dead letters, outbox) -> commit -> publish
 
 The caller commits the offsets afterwards. A crash before the commit leaves nothing; after it, the batch comes again and
-the natural keys make it a repetition.
+the natural keys make it a repetition. What was not published lies in the outbox in either case.
 """
 
 import asyncio
@@ -79,6 +79,8 @@ class Consumer:
     """Runs where records were refused, for a service that has to tell somebody about `work.refused`."""
     patience: Patience = Patience()
     pauses: Pauses = field(default_factory=Pauses)
+    overlapping: bool = False
+    """Whether a batch is sent to Kafka while the next one is handled. Else it is sent when `handle` returns."""
     _models: dict[str, dict[str, type[Message]]] = field(init=False)
     _handlers: dict[str, Handler] = field(init=False)
     _unknown_kids: dict[str, float] = field(init=False, default_factory=dict)
@@ -127,7 +129,7 @@ class Consumer:
         for record, error in work.refused:
             METRICS.dead_letters.labels(error.reason).inc()
             _log.warning("record_refused", topic=record.topic, offset=record.offset, reason=error.reason)
-        await self.outbox.publish(work.outgoing)
+        await (self.outbox.publish_beside if self.overlapping else self.outbox.publish)(work.outgoing)
 
     async def _take(self, records: Sequence[Record]) -> None:
         try:

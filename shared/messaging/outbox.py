@@ -138,6 +138,11 @@ class Outbox:
         self._sweeper: asyncio.Task[None] | None = None
         self._sent: list[UUID] = []
         """Of rows whose records the broker has: they go with the next transaction, long before a sweeper looks."""
+        self._turns = asyncio.Lock()
+        self._leaving: asyncio.Task[None] | None = None
+        """What `publish_beside` is sending."""
+        self._next: Sequence[Outgoing] = ()
+        """What waits for that."""
 
     async def start(self) -> None:
         self._producer = await self._new_producer()
@@ -145,6 +150,8 @@ class Outbox:
 
     async def stop(self) -> None:
         """Idempotent. What was not sent stays in the table for the next process."""
+        if self._leaving is not None:
+            await asyncio.wait([self._leaving])
         with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             await self.tidy()
         if self._sweeper is not None:
@@ -192,6 +199,26 @@ class Outbox:
             METRICS.outbox_late.inc(len(again))
             await self.publish(again)
 
+    async def publish_beside(self, records: Sequence[Outgoing]) -> None:
+        """As `publish`, beside whatever the caller does next: returns once all that came before has left.
+
+        So one batch is handled while the last one is on its way, and no more than one ever waits in memory.
+        """
+        if not records:
+            return
+        async with self._turns:
+            self._next = records
+            if self._leaving is not None:
+                await asyncio.wait([self._leaving])
+            self._next = ()
+            self._leaving = asyncio.create_task(self._leave(records), name="outbox-leaving")
+
+    async def _leave(self, records: Sequence[Outgoing]) -> None:
+        try:
+            await self.publish(records)
+        except Exception as error:  # the rows are still there, and the sweeper repairs what it sends
+            _log.warning("outbox_publish_failed", error=type(error).__name__)
+
     async def tidy(self) -> None:
         """Takes the rows away that were sent and that no transaction has taken with it since."""
         sent, self._sent = self._sent, []
@@ -232,7 +259,9 @@ class Outbox:
         return [*self._refused, *self._failing]
 
     async def _say_again(self, connection: Connection, sent: Sequence[Outgoing]) -> Sequence[Outgoing]:
-        again = await self._repair(connection, sent)
+        """What is about to be sent anyway is the newest word soon enough."""
+        coming = {(record.topic, record.key) for record in self._next}
+        again = [record for record in await self._repair(connection, sent) if (record.topic, record.key) not in coming]
         await self.write(connection, again)
         return again
 

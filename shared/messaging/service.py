@@ -112,6 +112,7 @@ class Service:
             parts.settle,
             parts.on_refused,
             pauses=Pauses(context.settings.pause_after),
+            overlapping=True,
         )
         self._standing = Standing(self.consumer.pauses)
         self._pool = context.pool

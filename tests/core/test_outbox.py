@@ -212,6 +212,77 @@ async def test_one_who_dies_while_repairing_leaves_the_repair_to_the_sweeper(
     assert await waiting(pool) == 1
 
 
+async def test_what_is_sent_beside_leaves_in_order_and_before_the_stop(
+    pool: Pool, make_outbox: MakeOutbox, watching: Watching, topics: tuple[str, str]
+) -> None:
+    """A batch does not wait for Kafka, but the batch after the next one does; and nothing is left behind at the end."""
+    watch = await watching(topics[1])
+    let_go = asyncio.Event()
+
+    class Slow(PrivateOutbox):
+        async def _send(self, records: Sequence[Outgoing]) -> list[Outgoing]:
+            await let_go.wait()
+            return await super()._send(records)
+
+    outbox = await make_outbox(pool, everything=False, kind=Slow)
+    batches = [[outgoing(topics[1], number)] for number in range(3)]
+    for batch in batches:
+        await write(outbox, pool, batch)
+    await asyncio.wait_for(outbox.publish_beside(batches[0]), 5)
+    others = [asyncio.create_task(outbox.publish_beside(batch)) for batch in batches[1:]]
+    done, _ = await asyncio.wait(others, timeout=0.2)
+    assert not done, "more than one batch waits in memory"
+    let_go.set()
+    await asyncio.wait_for(asyncio.gather(*others), 5)
+    await outbox.stop()
+    assert await waiting(pool) == 0
+    await watch.first(lambda record: Notes.number_of(record.value) == 2)
+    assert said_numbers(watch) == [0, 1, 2]
+
+
+async def test_a_repair_that_fails_beside_is_left_to_the_sweeper(
+    pool: Pool, make_outbox: MakeOutbox, topics: tuple[str, str]
+) -> None:
+    async def die(_connection: Connection, _sent: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        raise ConnectionResetError
+
+    outbox = await make_outbox(pool, die, everything=False)
+    records = [outgoing(topics[1], 1)]
+    await write(outbox, pool, records)
+    with capture_logs() as logs:
+        await outbox.publish_beside(records)
+        await outbox.stop()
+    assert [each["event"] for each in logs] == ["outbox_publish_failed"]
+    assert await waiting(pool) == 1
+
+
+async def test_what_is_about_to_be_sent_is_not_said_again(
+    pool: Pool, make_outbox: MakeOutbox, watching: Watching, topics: tuple[str, str]
+) -> None:
+    """The next batch holds a newer word on the same request: it follows anyway."""
+    watch = await watching(topics[1])
+    request_id = uuid4()
+    older, newer = outgoing(topics[1], 1, request_id), outgoing(topics[1], 2, request_id)
+    waits = asyncio.Event()
+
+    async def repair(_connection: Connection, sent: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        await waits.wait()
+        return [newer] if older.id in {record.id for record in sent} else ()
+
+    outbox = await make_outbox(pool, repair, everything=False)
+    for record in (older, newer):
+        await write(outbox, pool, [record])
+    await outbox.publish_beside([older])
+    later = asyncio.create_task(outbox.publish_beside([newer]))
+    await asyncio.sleep(0)  # it stands in line now
+    waits.set()
+    await later
+    await outbox.stop()
+    await watch.first(lambda record: Notes.number_of(record.value) == 2)
+    assert said_numbers(watch) == [1, 2]
+    assert await waiting(pool) == 0
+
+
 async def test_a_topic_that_is_missing_holds_up_no_other(
     pool: Pool, make_outbox: MakeOutbox, watching: Watching, topics: tuple[str, str]
 ) -> None:

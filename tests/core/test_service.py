@@ -146,7 +146,7 @@ async def test_a_crash_between_publish_and_the_commit_of_offsets_has_no_second_e
         await published(*records)
         raise ConnectionResetError
 
-    running.outbox.publish = publish_then_die
+    running.outbox.publish_beside = publish_then_die
     assert await running.stopped() == 1
     assert await behind() == 40
     done = await noted(pool)
