@@ -20,6 +20,7 @@ from services.collector.case import (
     Case,
     Order,
     OrderKind,
+    Planned,
     ReasonCode,
     Result,
     ReviewReason,
@@ -27,7 +28,7 @@ from services.collector.case import (
     Step,
     Told,
 )
-from shared.events import Audience, Decision, DeliveryResult, Notice, PlannedSystem, Recipient
+from shared.events import Audience, Decision, DeliveryResult, Notice, Recipient
 
 _NOT_CONTROLLER: Final = "not_controller"
 
@@ -102,7 +103,7 @@ def _standing(case: Case) -> _Standing:
     return _Standing(RequestState.RECEIVED) if case.plan is None else _under_way(case, case.plan)
 
 
-def _under_way(case: Case, plan: Sequence[PlannedSystem]) -> _Standing:
+def _under_way(case: Case, plan: Sequence[Planned]) -> _Standing:
     why = {item.reason for item in plan if item.state == SystemState.WAITING}
     if ReviewReason.PREDECESSOR_MISSING in why:
         return _review(ReviewReason.PREDECESSOR_MISSING)
@@ -268,7 +269,7 @@ def _systems(case: Case) -> tuple[SystemStatus, ...]:
     return tuple([_system(case, planned, answers.get(planned.system)) for planned in case.plan or ()])
 
 
-def _system(case: Case, planned: PlannedSystem, result: Result | None) -> SystemStatus:
+def _system(case: Case, planned: Planned, result: Result | None) -> SystemStatus:
     if result is not None:
         return _system_status(planned.system, SystemState.FINISHED, result.outcome, result.error)
     working = planned.task_id in case.working

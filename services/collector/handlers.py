@@ -1,6 +1,6 @@
 """Messages in: opened requests, plans, results, deliveries. Each is a fact; `settle` decides from all of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -18,7 +18,7 @@ from habeas.contracts.topics import DEAD_LETTERS, PROGRESS, status
 from habeas.dead_letters import dead_letter
 from services.collector import domain, letters, results, store
 from services.collector.case import Case, Step
-from services.collector.store import AnswerKey, KnownResult, NewResult, Orphan, Saved, Tasks
+from services.collector.store import AnswerKey, KnownResult, NewResult, Orphan, Saved
 from shared.clock import Clock
 from shared.database import Connection
 from shared.events import (
@@ -105,7 +105,7 @@ class Handlers:
 
     async def progressed(self, batch: Sequence[Received[TaskProgressed, None]], work: Work) -> None:
         tasks = await store.planned_tasks(work.connection, {received.request_id for received in batch})
-        own = [received for received in batch if not _is_foreign(received, tasks, work)]
+        own = [received for received in batch if not _is_foreign(received, _key(received).asked_of(tasks), work)]
         await store.record_progress(work.connection, {_key(received): received.body.state for received in own})
         work.touched.update(received.request_id for received in own)
 
@@ -113,22 +113,28 @@ class Handlers:
         """The first answer to a task counts; the same again is nothing; another is a conflict unless it supersedes."""
         own = [received for received in batch if _is_own(received, work)]
         tasks = await store.planned_tasks(work.connection, {received.request_id for received in own})
-        own = [received for received in own if not _is_foreign(received, tasks, work)]
         first: dict[AnswerKey, Finished] = {}
+        again: list[Finished] = []
+        unknown: list[AnswerKey] = []
         for received in own:
-            first.setdefault(_key(received), received)
+            key = _key(received)
+            asked = key.asked_of(tasks)
+            if _is_foreign(received, asked, work):
+                continue
+            work.touched.add(key.request_id)
+            if first.setdefault(key, received) is not received:
+                again.append(received)
+            elif asked is None:
+                unknown.append(key)
         kid = work.keyring.sealing_kid(SERVICES)
-        recorded = await store.record_results(
-            work.connection, [self._new_result(received, kid, work) for received in first.values()]
+        before = await store.record_results(
+            work.connection, [self._new_result(received, kid, work) for received in first.values()], work.now
         )
-        if len(recorded) < len(own):
-            await self._repeated(
-                [each for each in own if _key(each) not in recorded or each is not first[_key(each)]], work
-            )
-        unknown = [first[key] for key in recorded if key.asked_of(tasks) is None]
-        if unknown:
-            await store.record_orphans(work.connection, [_orphan(received, work) for received in unknown], work.now)
-        work.touched.update(received.request_id for received in own)
+        if before or again:
+            await self._repeated([*(first[key] for key in first if key in before), *again], work)
+        orphans = [_orphan(first[key], key, work) for key in unknown if key not in before]
+        if orphans:
+            await store.record_orphans(work.connection, orphans, work.now)
 
     async def _repeated(self, repeated: Sequence[Finished], work: Work) -> None:
         known = dict(await store.known_results(work.connection, {received.request_id for received in repeated}))
@@ -288,9 +294,9 @@ def _is_own(received: Finished, work: Work) -> bool:
     return own
 
 
-def _is_foreign(received: OfTask, tasks: Mapping[UUID, Tasks], work: Work) -> bool:
+def _is_foreign(received: OfTask, asked: str | None, work: Work) -> bool:
     """Whether the task was given to another system. Without a plan nobody can tell yet."""
-    foreign = _key(received).asked_of(tasks) not in {None, received.participant}
+    foreign = asked is not None and asked != received.participant
     if foreign:
         work.refuse(received, Reason.TASK_FOREIGN, "/task_id", "this task was given to another system")
     return foreign
@@ -304,7 +310,7 @@ def _fingerprint(received: Finished, kid: str, work: Work) -> bytes:
     return work.keyring.fingerprint(kid, canonical(received.body, received.personal))
 
 
-def _orphan(received: Finished, work: Work) -> Orphan:
+def _orphan(received: Finished, key: AnswerKey, work: Work) -> Orphan:
     error = ContractError(Reason.TASK_UNKNOWN, "/task_id", "no such task was given within a day of this answer")
     letter = dead_letter(
         received.record,
@@ -314,4 +320,4 @@ def _orphan(received: Finished, work: Work) -> Orphan:
         refused_by=work.service,
         now=work.now,
     )
-    return Orphan(_key(received), letter.data.decode())
+    return Orphan(key, letter.data.decode())

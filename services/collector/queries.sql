@@ -41,14 +41,19 @@ ON CONFLICT (request_id) DO UPDATE SET version = excluded.version, systems = exc
 WHERE known.version < excluded.version
 
 -- name: record_results
-INSERT INTO results
-    (task_id, request_id, system, ce_id, outcome, summary, personal, found, fingerprint, kid, received_at, error)
-SELECT task_id, request_id, system, ce_id, outcome, summary::json, personal, found, fingerprint, kid, received_at, error
-FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::bytea[], $10::text[], $11::timestamptz[], $12::text[])
-     AS new (task_id, request_id, system, ce_id, outcome, summary, personal, found, fingerprint, kid, received_at, error)
-ON CONFLICT (request_id, task_id, system) DO NOTHING
-RETURNING task_id, system, request_id
+WITH recorded AS (
+    INSERT INTO results
+        (task_id, request_id, system, ce_id, outcome, summary, personal, found, fingerprint, kid, received_at, error)
+    SELECT task_id, request_id, system, ce_id, outcome, summary::json, personal, found, fingerprint, kid, $11, error
+    FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
+                $9::bytea[], $10::text[], $12::text[])
+         AS new (task_id, request_id, system, ce_id, outcome, summary, personal, found, fingerprint, kid, error)
+    ON CONFLICT (request_id, task_id, system) DO NOTHING
+    RETURNING task_id, system, request_id
+)
+SELECT task_id, system, request_id FROM unnest($1::uuid[], $3::text[], $2::uuid[]) AS given (task_id, system, request_id)
+EXCEPT ALL
+SELECT task_id, system, request_id FROM recorded
 
 -- name: replace_result
 UPDATE results
@@ -114,42 +119,51 @@ ON CONFLICT DO NOTHING
 INSERT INTO cases (request_id) SELECT * FROM unnest($1::uuid[]) ON CONFLICT (request_id) DO NOTHING
 
 -- name: lock
-SELECT request_id, status, reported, noticed, said, awaited, withdrawn_at
+SELECT request_id, reference IS NOT NULL AS opened, status, reported, noticed, said, awaited, withdrawn_at
 FROM cases
 WHERE request_id = ANY($1::uuid[])
 ORDER BY request_id
 FOR UPDATE
 
 -- name: cases
-SELECT request_id, status, reported, noticed, said, awaited, withdrawn_at
+SELECT request_id, reference IS NOT NULL AS opened, status, reported, noticed, said, awaited, withdrawn_at
 FROM cases
 WHERE request_id = ANY($1::uuid[])
 ORDER BY request_id
 
 -- name: facts
 SELECT
+    'opened' AS fact,
     request_id,
-    body AS opened,
-    (SELECT systems FROM plans WHERE plans.request_id = openings.request_id) AS plan
+    NULL::uuid AS id,
+    body::text AS word,
+    (SELECT systems::text FROM plans WHERE plans.request_id = openings.request_id) AS other,
+    NULL AS summary,
+    NULL AS error,
+    NULL AS found,
+    NULL::timestamptz AS at
 FROM openings
 WHERE request_id = ANY($1::uuid[])
-
--- name: results
-SELECT request_id, task_id, system, outcome, summary, error, found FROM results WHERE request_id = ANY($1::uuid[])
-
--- name: rarer_facts
-SELECT 'order' AS fact, request_id, command_id AS id, kind AS word, argument AS other, ordered_at AS at
+UNION ALL
+SELECT 'result', request_id, task_id, system, outcome, summary::text, error, found, NULL
+FROM results
+WHERE request_id = ANY($1::uuid[])
+UNION ALL
+SELECT 'order', request_id, command_id, kind, argument, NULL, NULL, NULL, ordered_at
 FROM orders
 WHERE request_id = ANY($1::uuid[])
 UNION ALL
-SELECT 'working', request_id, task_id, system, NULL, NULL FROM progressed WHERE request_id = ANY($1::uuid[])
+SELECT 'working', request_id, task_id, system, NULL, NULL, NULL, NULL, NULL
+FROM progressed
+WHERE request_id = ANY($1::uuid[])
 UNION ALL
-SELECT 'delivery', request_id, NULL, notice, result, at
+SELECT 'delivery', request_id, NULL, notice, result, NULL, NULL, NULL, at
 FROM deliveries
 WHERE request_id = ANY($1::uuid[]) AND recipient = 'requester'
 UNION ALL
-SELECT 'answer', request_id, NULL, object, NULL, expires_at FROM answers WHERE request_id = ANY($1::uuid[])
-ORDER BY at, id
+SELECT 'answer', request_id, NULL, object, NULL, NULL, NULL, NULL, expires_at
+FROM answers
+WHERE request_id = ANY($1::uuid[])
 
 -- name: save
 UPDATE cases

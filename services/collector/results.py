@@ -9,8 +9,8 @@ from habeas.contracts.command import Verdict
 from habeas.contracts.result import Record, SummaryItem, TaskFinished
 from habeas.contracts.vocabulary import Action, Did, RequestOutcome, Right, SystemState, TaskErrorCode, TaskOutcome
 from services.collector.answer import ground_for_leaving_out
-from services.collector.case import Case, OrderKind, Result, ReviewReason
-from shared.events import PlannedSystem, StatementItem, SystemNote
+from services.collector.case import Case, OrderKind, Planned, Result, ReviewReason
+from shared.events import StatementItem, SystemNote
 
 OVERRIDING_GROUNDS: Final = "overriding_grounds"
 
@@ -67,7 +67,7 @@ def statement(case: Case) -> tuple[tuple[StatementItem, ...], tuple[SystemNote, 
     return tuple(items), tuple(notes)
 
 
-def _done(case: Case, planned: PlannedSystem) -> Iterable[SummaryItem]:
+def _done(case: Case, planned: Planned) -> Iterable[SummaryItem]:
     """What a system did in all its rounds, without what it has undone since."""
     rounds = [result for action, result in _all_results(case, planned).items() if action not in _UNSAID]
     undone = {item.category for result in rounds for item in result.summary if item.did == Did.UNRESTRICTED}
@@ -142,12 +142,12 @@ def answers(case: Case) -> Mapping[str, Result]:
     return case.answers
 
 
-def result_of(case: Case, planned: PlannedSystem) -> Result | None:
+def result_of(case: Case, planned: Planned) -> Result | None:
     """The planned system's answer that counts."""
     return answers(case).get(planned.system)
 
 
-def _find_result(case: Case, planned: PlannedSystem) -> Result | None:
+def _find_result(case: Case, planned: Planned) -> Result | None:
     if planned.task_id is None:
         return None
     current = _answer_to(case, planned, planned.task_id)
@@ -159,7 +159,7 @@ def _find_result(case: Case, planned: PlannedSystem) -> Result | None:
     return next((result for result in earlier if result is not None and result.outcome in _ANSWERED), None)
 
 
-def _all_results(case: Case, planned: PlannedSystem) -> Mapping[str, Result]:
+def _all_results(case: Case, planned: Planned) -> Mapping[str, Result]:
     """The answers to all its tasks that count, by what was asked, in their order; of attempts at the same the last."""
     by_action: dict[str, Result] = {}
     tasks = [(past.task_id, past.action) for past in planned.earlier]
@@ -173,7 +173,7 @@ def _all_results(case: Case, planned: PlannedSystem) -> Mapping[str, Result]:
     return by_action
 
 
-def _answer_to(case: Case, planned: PlannedSystem, task_id: UUID) -> Result | None:
+def _answer_to(case: Case, planned: Planned, task_id: UUID) -> Result | None:
     result = case.results.get(task_id)
     return None if result is None or result.system != planned.system else result
 

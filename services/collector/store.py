@@ -1,21 +1,23 @@
 """The collector's tables: facts under their natural keys, and what was decided from them."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
-from typing import Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 from uuid import UUID
 
 import asyncpg
+import orjson
 from pydantic import TypeAdapter
 
 from habeas.contracts.command import CommandDecided
 from habeas.contracts.result import SummaryItem
 from habeas.contracts.status import StatusChanged
 from habeas.contracts.vocabulary import RequestState
-from services.collector.case import Case, Order, OrderKind, Result
+from services.collector.case import Case, Order, OrderKind, Planned, Result
 from services.collector.memo import Memo
 from shared.database import Connection, load_queries
 from shared.events import (
@@ -38,21 +40,36 @@ NO_TASKS: Final[Tasks] = {}
 
 
 class _Plan(NamedTuple):
-    systems: tuple[PlannedSystem, ...]
+    systems: tuple[Planned, ...]
     tasks: Tasks
 
     @classmethod
-    def of(cls, systems: tuple[PlannedSystem, ...]) -> Self:
-        return cls(systems, {task_id: item.system for item in systems for task_id in _tasks(item)})
+    def of(cls, systems: Iterable[PlannedSystem]) -> Self:
+        rows = tuple([Planned.of(item) for item in systems])
+        tasks = {item.task_id: item.system for item in rows if item.task_id is not None}
+        for item in rows:
+            for past in item.earlier:
+                tasks[past.task_id] = item.system
+        return cls(rows, tasks)
 
 
 _REMEMBERED: Final = 512
 """Requests under way that one process knows by heart: some 5 MB."""
+_PLANS_REMEMBERED: Final = 2048
+"""In a flood plans come long before the answers to them: another 5 MB."""
 
 _opened: Final = Memo(RequestOpened.model_validate_json, _REMEMBERED)
-_plan: Final = Memo(lambda text: _Plan.of(_SYSTEMS.validate_json(text)), _REMEMBERED)
+_plan: Final = Memo(lambda text: _Plan.of(_SYSTEMS.validate_json(text)), _PLANS_REMEMBERED)
 _status: Final = Memo(StatusChanged.model_validate_json, _REMEMBERED)
 _summary: Final = Memo(_SUMMARY.validate_json, _REMEMBERED)
+
+_NUMBER: Final = attrgetter("int")
+"""Ids in the order that PostgreSQL has them, without a function of ours for each comparison."""
+
+
+def _json(value: Any) -> str:
+    """A model, or some, as pydantic writes it, at a third of the cost."""
+    return orjson.dumps(value, default=vars, option=orjson.OPT_UTC_Z).decode()
 
 
 class AnswerKey(NamedTuple):
@@ -129,7 +146,7 @@ class Saved(NamedTuple):
 async def open_cases(connection: Connection, opened: Collection[RequestOpened]) -> None:
     """What intake said last of each counts, whenever it comes."""
     ordered = _newest(opened)
-    texts = [item.model_dump_json() for item in ordered]
+    texts = [_json(item) for item in ordered]
     for text, item in zip(texts, ordered, strict=True):
         _opened.note(text, item)
     await connection.execute(
@@ -151,7 +168,7 @@ async def record_withdrawals(connection: Connection, withdrawals: Collection[Wit
 
 async def await_cases(connection: Connection, request_ids: Collection[UUID]) -> None:
     """Others come after these."""
-    await connection.execute(_SQL["await"], sorted(request_ids))
+    await connection.execute(_SQL["await"], sorted(request_ids, key=_NUMBER))
 
 
 async def decided(connection: Connection, command_ids: Collection[UUID]) -> Mapping[UUID, CommandDecided]:
@@ -175,7 +192,7 @@ async def unopened(connection: Connection, request_ids: Collection[UUID]) -> fro
 
 async def record_plans(connection: Connection, plans: Collection[PlanMade]) -> None:
     ordered = _newest(plans)
-    texts = [_SYSTEMS.dump_json(plan.systems).decode() for plan in ordered]
+    texts = [_json(plan.systems) for plan in ordered]
     for text, plan in zip(texts, ordered, strict=True):
         _plan.note(text, _Plan.of(plan.systems))
     await connection.execute(
@@ -183,9 +200,11 @@ async def record_plans(connection: Connection, plans: Collection[PlanMade]) -> N
     )
 
 
-async def record_results(connection: Connection, results: Collection[NewResult]) -> frozenset[AnswerKey]:
-    """Those that are the first answer of their system to their task."""
-    ordered = sorted(results, key=lambda result: (result.request_id, result.task_id, result.system))
+async def record_results(
+    connection: Connection, results: Collection[NewResult], received_at: datetime
+) -> frozenset[AnswerKey]:
+    """Those to whose task their system has answered before."""
+    ordered = sorted(results, key=lambda result: (result.request_id.int, result.task_id.int, result.system))
     rows = await connection.fetch(
         _SQL["record_results"],
         [result.task_id for result in ordered],
@@ -193,12 +212,12 @@ async def record_results(connection: Connection, results: Collection[NewResult])
         [result.system for result in ordered],
         [result.ce_id for result in ordered],
         [result.outcome for result in ordered],
-        [_SUMMARY.dump_json(result.summary).decode() for result in ordered],
+        [_json(result.summary) for result in ordered],
         [result.personal for result in ordered],
         [result.found for result in ordered],
         [result.fingerprint for result in ordered],
         [result.kid for result in ordered],
-        [result.received_at for result in ordered],
+        received_at,
         [result.error for result in ordered],
     )
     return frozenset(map(_key, rows))
@@ -215,7 +234,7 @@ async def replace_result(
         result.task_id,
         result.ce_id,
         result.outcome,
-        _SUMMARY.dump_json(result.summary).decode(),
+        _json(result.summary),
         result.personal,
         result.found,
         result.fingerprint,
@@ -285,7 +304,7 @@ async def lock_cases(
     connection: Connection, request_ids: Collection[UUID], marketing: Set[tuple[str, str]] = frozenset()
 ) -> list[Case]:
     """The opened ones among them, in id order. Facts are read after the lock, lest two batches miss each other's."""
-    ordered = sorted(request_ids)
+    ordered = sorted(request_ids, key=_NUMBER)
     rows = await connection.fetch(_SQL["lock"], ordered)
     if len(rows) < len(ordered):  # facts that came before their request lock it too
         await connection.execute(_SQL["remember"], ordered)
@@ -295,79 +314,73 @@ async def lock_cases(
 
 async def cases(connection: Connection, request_ids: Collection[UUID]) -> list[Case]:
     """As `lock_cases`, to look at only: they may change while one does."""
-    return await _with_facts(connection, await connection.fetch(_SQL["cases"], sorted(request_ids)), frozenset())
+    return await _with_facts(connection, await connection.fetch(_SQL["cases"], list(request_ids)), frozenset())
 
 
 async def _with_facts(
     connection: Connection, rows: Sequence[asyncpg.Record], marketing: Set[tuple[str, str]]
 ) -> list[Case]:
-    facts = {
-        fact["request_id"]: fact for fact in await connection.fetch(_SQL["facts"], [row["request_id"] for row in rows])
-    }
-    if not facts:
+    """Without those of which intake has said nothing yet."""
+    opened = [row for row in rows if row["opened"]]
+    if not opened:
         return []
-    request_ids = list(facts)
-    answers = _by_request(await connection.fetch(_SQL["results"], request_ids))
-    rarer = _by_request(await connection.fetch(_SQL["rarer_facts"], request_ids))
+    first: dict[UUID, asyncpg.Record] = {}
+    others: dict[UUID, list[asyncpg.Record]] = defaultdict(list)
+    for fact in await connection.fetch(_SQL["facts"], [row["request_id"] for row in opened]):
+        if fact["fact"] == "opened":
+            first[fact["request_id"]] = fact
+        else:
+            others[fact["request_id"]].append(fact)
     found = []
-    for row in rows:
-        request_id = row["request_id"]
-        fact = facts.get(request_id)
-        if fact is None:  # of which intake has said nothing yet
-            continue
-        plan = None if fact["plan"] is None else _plan(fact["plan"])
+    for request_id, _, status, reported, noticed, said, awaited, withdrawn_at in opened:
+        _, _, _, body, systems, *_ = first[request_id]
+        plan = None if systems is None else _plan(systems)
         case = Case(
-            opened=_opened(fact["opened"]),
+            opened=_opened(body),
             plan=None if plan is None else plan.systems,
-            results={
-                task_id: Result(system, outcome, _summary(summary), error, sealed)
-                for _, task_id, system, outcome, summary, error, sealed in answers.get(request_id, ())
-                if plan is None or plan.tasks.get(task_id) == system
-            },
-            status=None if row["status"] is None else _status(row["status"]),
-            reported=frozenset(row["reported"]),
-            noticed=frozenset(row["noticed"]),
+            status=None if status is None else _status(status),
+            reported=frozenset(reported),
+            noticed=frozenset(noticed),
             marketing=marketing,
-            withdrawn=row["withdrawn_at"] is not None,
-            awaited=row["awaited"],
-            said=frozenset(row["said"]),
+            withdrawn=withdrawn_at is not None,
+            awaited=awaited,
+            said=frozenset(said),
         )
-        if request_id in rarer:
-            _add(case, NO_TASKS if plan is None else plan.tasks, rarer[request_id])
+        if request_id in others:
+            _add(case, None if plan is None else plan.tasks, others[request_id])
         found.append(case)
     return found
 
 
-def _add(case: Case, tasks: Tasks, rarer: Sequence[asyncpg.Record]) -> None:
-    """What most cases have none of."""
-    orders: list[Order] = []
+def _add(case: Case, tasks: Tasks | None, facts: Sequence[asyncpg.Record]) -> None:
+    """`tasks` are None as long as there is no plan, and nobody can tell whose each is."""
+    results: dict[UUID, Result] = {}
+    orders: list[tuple[datetime, UUID, Order]] = []
     working: set[UUID] = set()
-    deliveries: dict[str, DeliveryResult] = {}
-    for fact, _, named, word, other, at in rarer:
+    deliveries: list[tuple[datetime, str, str]] = []
+    for fact, _, named, word, other, summary, error, sealed, at in facts:
         match fact:
+            case "result":
+                if tasks is None or tasks.get(named) == word:
+                    results[named] = Result(word, other, _summary(summary), error, sealed)
             case "order":
-                orders.append(Order(named, OrderKind(word), other))
-            case "working" if tasks.get(named) == word:
+                orders.append((at, named, Order(named, OrderKind(word), other)))
+            case "working" if tasks is not None and tasks.get(named) == word:
                 working.add(named)
             case "delivery":
-                deliveries[word] = DeliveryResult(other)
+                deliveries.append((at, word, other))
             case "answer":
                 case.answer_object, case.answer_expires_at = word, at
-    case.orders, case.working, case.deliveries = tuple(orders), working, deliveries
-
-
-def _by_request(rows: Sequence[asyncpg.Record]) -> Mapping[UUID, list[asyncpg.Record]]:
-    found: dict[UUID, list[asyncpg.Record]] = defaultdict(list)
-    for row in rows:
-        found[row["request_id"]].append(row)
-    return found
+    case.results, case.working = results, working
+    case.deliveries = {notice: DeliveryResult(result) for _, notice, result in sorted(deliveries)}
+    case.orders = tuple([order for _, _, order in sorted(orders, key=lambda each: each[:2])])
 
 
 async def save(connection: Connection, saved: Sequence[Saved]) -> None:
     """A status that was rolled back is in no row, and so never taken for one that was said."""
     if not saved:
         return
-    texts = [item.text or item.status.model_dump_json() for item in saved]
+    texts = [item.text or _json(item.status) for item in saved]
     for text, item in zip(texts, saved, strict=True):
         _status.note(text, item.status)
     await connection.execute(
@@ -436,12 +449,7 @@ _Versioned = TypeVar("_Versioned", RequestOpened, PlanMade)
 def _newest(items: Collection[_Versioned]) -> list[_Versioned]:
     """The highest version of each request's, in the order of their ids."""
     newest = {item.request_id: item for item in sorted(items, key=lambda item: item.version)}
-    return [newest[request_id] for request_id in sorted(newest)]
-
-
-def _tasks(item: PlannedSystem) -> tuple[UUID, ...]:
-    """All that the system was given for the request."""
-    return (*(past.task_id for past in item.earlier), *((item.task_id,) if item.task_id else ()))
+    return [newest[request_id] for request_id in sorted(newest, key=_NUMBER)]
 
 
 def _key(row: asyncpg.Record) -> AnswerKey:

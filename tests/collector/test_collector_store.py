@@ -13,7 +13,7 @@ import pytest
 
 from habeas.contracts.command import CommandDecided
 from services.collector import store
-from services.collector.case import Case, Order, OrderKind
+from services.collector.case import Case, Order, OrderKind, Planned
 from services.collector.domain import advance
 from services.collector.store import AnswerKey, NewResult, Orphan, Saved
 from shared.database import Connection, Pool
@@ -80,7 +80,7 @@ async def test_the_highest_plan_counts_in_a_batch_and_between_batches(pool: Pool
         await store.record_plans(connection, plans)
         await store.record_plans(connection, plans[:1])
         (case,) = await store.lock_cases(connection, [ONE])
-        assert case.plan == plans[1].systems
+        assert case.plan == tuple(map(Planned.of, plans[1].systems))
         assert await store.planned_tasks(connection, [ONE, TWO]) == {ONE: {task(ONE, "billing"): "billing"}}
 
 
@@ -94,7 +94,7 @@ async def test_facts_that_come_before_the_request_are_there_when_it_comes(pool: 
         at=NOW,
     )
     async with pool.acquire() as connection:
-        assert await store.record_results(connection, [result()]) == {BILLING}
+        assert await store.record_results(connection, [result()], NOW) == set()
         await store.record_plans(connection, [plan(ONE, billing="asked")])
         await store.record_progress(connection, {BILLING: "working"})
         await store.record_deliveries(connection, [delivered, delivered])
@@ -123,8 +123,8 @@ async def test_a_strangers_answer_stands_beside_and_does_not_count(pool: Pool) -
     stranger = result(system="support", task_id=BILLING.task_id, outcome="failed")
     elsewhere = result(TWO, task_id=BILLING.task_id, outcome="failed")
     async with pool.acquire() as connection:
-        assert await store.record_results(connection, [stranger, elsewhere]) == {stranger.key, elsewhere.key}
-        assert await store.record_results(connection, [result()]) == {BILLING}
+        assert await store.record_results(connection, [stranger, elsewhere], NOW) == set()
+        assert await store.record_results(connection, [result()], NOW) == set()
         await store.record_progress(connection, {stranger.key: "working"})
         await store.open_cases(connection, [opened(request_id=ONE)])
         await store.record_plans(connection, [plan(ONE, billing="asked", support="asked")])
@@ -136,11 +136,12 @@ async def test_a_strangers_answer_stands_beside_and_does_not_count(pool: Pool) -
 async def test_the_first_result_counts_in_a_batch_and_between_batches(pool: Pool) -> None:
     first = result()
     async with pool.acquire() as connection:
-        assert await store.record_results(connection, [first, result(outcome="failed")]) == {first.key}
-        assert await store.record_results(connection, [result(outcome="failed")]) == set()
+        assert await store.record_results(connection, [first, result(outcome="failed")], NOW) == {first.key}
+        others = [result(outcome="failed"), result(system="support")]
+        assert await store.record_results(connection, others, NOW) == {first.key}
         known = await store.known_results(connection, [ONE, uuid4()])
     assert known[first.key].ce_id == first.ce_id
-    assert len(known) == 1
+    assert len(known) == 2
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ async def test_a_result_is_replaced_under_review_by_its_author_and_by_name(
     newer = result(**members)
     async with pool.acquire() as connection:
         await store.open_cases(connection, [opened(request_id=ONE)])
-        await store.record_results(connection, [first])
+        await store.record_results(connection, [first], NOW)
         await store.save(connection, [saved(ONE, state=state)])
         named = first.ce_id if by_its_name else uuid4()
         assert await store.replace_result(connection, newer, named, ()) is expected
@@ -172,7 +173,7 @@ async def test_an_answer_that_was_one_is_not_replaced_while_others_are_at_work(p
     first = result(outcome="completed")
     async with pool.acquire() as connection:
         await store.open_cases(connection, [opened(request_id=ONE)])
-        await store.record_results(connection, [first])
+        await store.record_results(connection, [first], NOW)
         await store.save(connection, [saved(ONE, state="in_progress")])
         assert not await store.replace_result(connection, result(outcome="failed"), first.ce_id, ())
 
@@ -227,7 +228,7 @@ async def test_tasks_of_former_rounds_are_still_the_systems_own(pool: Pool) -> N
 async def test_orphans_wait_and_are_claimed_once(pool: Pool) -> None:
     orphan = Orphan(BILLING, "{}")
     async with pool.acquire() as first, pool.acquire() as second:
-        await store.record_results(first, [result()])
+        await store.record_results(first, [result()], NOW)
         await store.record_orphans(first, [orphan, orphan], NOW)
         await store.record_orphans(first, [orphan], NOW + timedelta(days=9))
         assert await store.claim_orphans(first, NOW) == []
@@ -294,7 +295,7 @@ async def test_facts_recorded_at_once_are_seen_by_whoever_decides_last(pool: Poo
 
         return await in_transaction(
             pool,
-            lambda connection: store.record_results(connection, [result(system=system)]),
+            lambda connection: store.record_results(connection, [result(system=system)], NOW),
             both_recorded,
             open_it,
             lambda connection: store.lock_cases(connection, [ONE]),
@@ -314,7 +315,7 @@ async def test_cases_are_locked_in_one_order_whatever_they_are_asked_in(pool: Po
             pool,
             lambda connection: store.open_cases(connection, [opened(request_id=each) for each in shuffled]),
             lambda connection: store.record_plans(connection, [plan(each, billing="asked") for each in shuffled]),
-            lambda connection: store.record_results(connection, [result(each) for each in shuffled]),
+            lambda connection: store.record_results(connection, [result(each) for each in shuffled], NOW),
             lambda connection: store.record_progress(
                 connection, {AnswerKey(task(each, "billing"), "billing", each): "working" for each in shuffled}
             ),
@@ -409,9 +410,18 @@ async def test_hot_statements_use_indexes(pool: Pool) -> None:
         "plans": ((ids,), {"plans_pkey"}),
         "known_results": ((ids,), {"results_pkey"}),
         "records": ((ids[:20],), {"results_pkey"}),
-        "facts": ((ids,), {"openings_pkey", "plans_pkey"}),
-        "results": ((ids,), {"results_pkey"}),
-        "rarer_facts": ((ids,), {"answers_pkey", "progressed_pkey", "deliveries_pkey", "orders_request"}),
+        "facts": (
+            (ids,),
+            {
+                "openings_pkey",
+                "plans_pkey",
+                "results_pkey",
+                "answers_pkey",
+                "progressed_pkey",
+                "deliveries_pkey",
+                "orders_request",
+            },
+        ),
         "decided": ((ids,), {"decisions_pkey"}),
         "opened": ((ids,), {"openings_pkey"}),
         "claim_orphans": ((NOW - timedelta(days=3000),), {"orphans_since"}),
