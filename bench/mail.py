@@ -46,7 +46,7 @@ from shared.events import SERVICES, NoticePersonal, NoticeRequested, Recipient, 
 from shared.loop import run_loop
 from shared.messaging.consumer import Consumer
 from shared.messaging.outbox import Outbox, Outgoing
-from shared.messaging.received import receive
+from shared.messaging.received import Reading, receive_all
 from shared.messaging.service import Context
 from shared.registry import load_registry
 from shared.telemetry import configure_logging
@@ -198,9 +198,7 @@ async def _parts(mails: Sequence[Mail], keys: KeyFile, smtp: str, stack: AsyncEx
     stack.push_async_callback(postman.close)
 
     async def take_in() -> None:
-        keyring = keys.keyring()
-        for record in records:
-            receive(record, {NoticeRequested.TYPE: NoticeRequested}, keyring)
+        receive_all(records, {OUTCOMES: {NoticeRequested.TYPE: Reading(NoticeRequested)}}, keys.keyring())
 
     async def compose() -> None:
         for mail in mails:

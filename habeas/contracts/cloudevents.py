@@ -11,7 +11,14 @@ from uuid import UUID
 from pydantic import ValidationError
 from pydantic_core import SchemaValidator, core_schema, to_json
 
-from habeas.contracts.base import identifier, instant, instant_text_schema, strict_json, uuid_text_schema
+from habeas.contracts.base import (
+    identifier,
+    identifier_text,
+    instant,
+    instant_text_schema,
+    strict_json,
+    uuid_text_schema,
+)
 from habeas.contracts.errors import ContractError, Reason, not_json
 from habeas.contracts.topics import MESSAGE_LIMIT
 
@@ -80,10 +87,10 @@ def encode(event: CloudEvent, limit: int = MESSAGE_LIMIT) -> tuple[bytes, bytes,
 
     Raises `ContractError` (`too_large`) where the record with its headers exceeds `limit` bytes: no broker takes it.
     """
-    subject = str(event.subject).encode()
+    subject = identifier_text(event.subject)
     headers = [
         _VERSION,
-        ("ce_id", str(event.id).encode()),
+        ("ce_id", identifier_text(event.id)),
         ("ce_source", event.source.encode()),
         ("ce_type", event.type.encode()),
         ("ce_time", rfc3339(event.time).encode()),

@@ -143,6 +143,16 @@ class Keyring:
             pass
         raise _unopenable("the key does not open it: another key under that kid, or the text was changed")
 
+    def check(self, place: Place, token: str) -> None:
+        """Raises what `open` would where `token` is sealed for another place, or under a key that is not here.
+
+        Only opening it shows whether it was changed: for a token whose sender one trusts.
+        """
+        header = token.partition(".")[0]
+        kid = self._expected(header, place) or _kid(header, place)
+        if kid not in self._ciphers:
+            raise KeyUnknownError(place.participant)
+
     def _expected(self, header: str, place: Place) -> str | None:
         """The key's id where the header is spelled as `seal` spells it: then there is nothing more to look at."""
         for kid in self.kids(place.participant):

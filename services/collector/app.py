@@ -45,7 +45,7 @@ def assemble(context: Context[CollectorSettings]) -> Parts:
 
     return Parts(
         routes=(
-            Route((REQUESTS,), RequestOpened, handlers.opened),
+            Route((REQUESTS,), RequestOpened, handlers.opened, opened=False),
             Route((REQUESTS,), SubmissionRefused, handlers.refused),
             Route((REQUESTS,), WithdrawalReceived, handlers.withdrawn),
             Route((PROGRESS,), PlanMade, handlers.planned),

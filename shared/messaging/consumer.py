@@ -21,9 +21,10 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from habeas.contracts import ContractError, KeyFile, KeyUnknownError, Message, Reason
 from shared.clock import Clock
 from shared.database import Pool
+from shared.events import SERVICES
 from shared.messaging.outbox import Outbox
 from shared.messaging.pauses import Partition, Pauses
-from shared.messaging.received import Received, Record, receive
+from shared.messaging.received import Outcome, Reading, Received, Record, receive_all
 from shared.messaging.work import Work
 from shared.telemetry import METRICS
 
@@ -43,6 +44,8 @@ class Route:
     topics: tuple[str, ...]
     model: type[Message]
     handle: Handler
+    opened: bool = True
+    """Whether its personal part is opened for the handler. One that seldom needs it opens it itself."""
 
 
 async def nothing_to_settle(_work: Work) -> None:
@@ -81,22 +84,22 @@ class Consumer:
     pauses: Pauses = field(default_factory=Pauses)
     overlapping: bool = False
     """Whether a batch is sent to Kafka while the next one is handled. Else it is sent when `handle` returns."""
-    _models: dict[str, dict[str, type[Message]]] = field(init=False)
+    _readings: dict[str, dict[str, Reading]] = field(init=False)
     _handlers: dict[str, Handler] = field(init=False)
     _unknown_kids: dict[str, float] = field(init=False, default_factory=dict)
     _failed_in_a_row: set[bytes | None] = field(init=False, default_factory=set)
     """By key, so that one request cannot stop a service, however many bad records it has."""
 
     def __post_init__(self) -> None:
-        self._models = defaultdict(dict)
+        self._readings = defaultdict(dict)
         for route in self.routes:
             for topic in route.topics:
-                self._models[topic][route.model.TYPE] = route.model
+                self._readings[topic][route.model.TYPE] = Reading(route.model, route.opened)
         self._handlers = {route.model.TYPE: route.handle for route in self.routes}
 
     @property
     def topics(self) -> tuple[str, ...]:
-        return tuple(self._models)
+        return tuple(self._readings)
 
     async def handle(self, records: Sequence[Record]) -> Mapping[Partition, int]:
         """Take `records` into effect. Raises `ExhaustedError`, or asyncpg's errors; never skips.
@@ -185,7 +188,7 @@ class Consumer:
                 (message.event.type, message.request_id, message.body.personal): message.personal
                 for batch in received.values()
                 for message in batch
-                if message.personal is not None
+                if message.personal is not None and message.participant == SERVICES
             }
             for record, error in refused:
                 work.bury(record, error)
@@ -202,47 +205,45 @@ class Consumer:
         received: dict[str, list[Received[Any, Any]]] = {route.model.TYPE: [] for route in self.routes}
         refused: list[tuple[Record, ContractError]] = []
         counts: Counter[tuple[str, str]] = Counter()
-        pauses, keyring = self.pauses, self.keys.keyring()
-        for record in records:
+        pauses = self.pauses
+        for record, heard in zip(records, self._receive(records), strict=True):
             if pauses.standing and pauses.holds(record):
                 continue
-            try:
-                try:
-                    message = receive(record, self._models[record.topic], keyring)
-                except KeyUnknownError:
-                    message = await self._receive_later(record)
-            except ContractError as error:
-                if pauses.refuse(record):
-                    continue
-                refused.append((record, error))
-                counts[record.topic, "refused"] += 1
-            else:
-                if pauses.runs:
-                    pauses.accept(record)
-                if message is not None:
-                    received[message.body.TYPE].append(message)
-                counts[record.topic, message.body.TYPE if message else "other"] += 1
+            outcome = await self._receive_later(record, heard) if isinstance(heard, KeyUnknownError) else heard
+            if isinstance(outcome, ContractError):
+                if not pauses.refuse(record):
+                    refused.append((record, outcome))
+                    counts[record.topic, "refused"] += 1
+                continue
+            if pauses.runs:
+                pauses.accept(record)
+            if outcome is not None:
+                received[outcome.body.TYPE].append(outcome)
+            counts[record.topic, outcome.body.TYPE if outcome else "other"] += 1
         for (topic, kind), count in counts.items():
             METRICS.records.labels(topic, kind).inc(count)
         return {ce_type: batch for ce_type, batch in received.items() if batch}, refused
 
-    async def _receive_later(self, record: Record) -> Received[Any, Any] | None:
+    def _receive(self, records: Sequence[Record]) -> Sequence[Outcome]:
+        return receive_all(records, self._readings, self.keys.keyring())
+
+    async def _receive_later(self, record: Record, error: KeyUnknownError) -> Outcome:
         """A record under an unknown key: a rotation may be on its way here.
 
         Waiting once per participant and minute keeps a flood bounded.
         """
         give_up = time.monotonic() + self.patience.unknown_key
-        while True:
-            try:
-                return receive(record, self._models[record.topic], self.keys.keyring())
-            except KeyUnknownError as error:
-                now = time.monotonic()
-                if self._unknown_kids.get(error.participant, 0.0) > now:
-                    raise
-                if now >= give_up:
-                    self._unknown_kids[error.participant] = now + self.patience.unknown_key_memory
-                    raise
-                await asyncio.sleep(0.25)
+        outcome: Outcome = error
+        while isinstance(outcome, KeyUnknownError):
+            now = time.monotonic()
+            if self._unknown_kids.get(outcome.participant, 0.0) > now:
+                break
+            if now >= give_up:
+                self._unknown_kids[outcome.participant] = now + self.patience.unknown_key_memory
+                break
+            await asyncio.sleep(0.25)
+            (outcome,) = self._receive([record])
+        return outcome
 
 
 def is_transient(error: BaseException) -> bool:

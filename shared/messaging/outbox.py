@@ -30,6 +30,7 @@ from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from habeas.closing import stopped
+from habeas.contracts.base import identifier_text
 from habeas.contracts.cloudevents import CloudEvent, encode
 from habeas.contracts.randomness import random_id
 from habeas.contracts.topics import DEAD_LETTER_LIMIT, DEAD_LETTERS, MESSAGE_LIMIT
@@ -407,7 +408,7 @@ def _batches(
     now = int(time.time() * 1000)
     found: dict[int, list[_Batch]] = defaultdict(list)
     for record in records:
-        key = str(record.key).encode()
+        key = identifier_text(record.key)
         batches = found[_partition(key, partitions)]
         fits = batches and batches[-1].append(now, key, record)
         if not fits:

@@ -1,10 +1,11 @@
-"""A record that keeps the contract, ready for a handler."""
+"""Records that keep the contract, ready for a handler."""
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from habeas.contracts import CloudEvent, ContractError, Keyring, Message, PersonalModel, Place, Reason
+from habeas.contracts import CloudEvent, ContractError, Keyring, KeyUnknownError, Message, PersonalModel, Place, Reason
 from habeas.contracts.catalogue import read, read_personal
 from habeas.contracts.cloudevents import decode
 from habeas.contracts.command import Command, verb_of
@@ -34,33 +35,87 @@ class Received(Generic[Body_co, Personal_co]):
         return self.event.subject
 
 
-def receive(record: Record, models: dict[str, type[Message]], keyring: Keyring) -> Received[Any, Any] | None:
-    """The record decoded and opened; None for a type of the services' own that is meant for another of them.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How what bears a ce_type is read."""
 
-    Raises `ContractError`, `KeyUnknownError`.
+    model: type[Message]
+    opened: bool = True
+    """Whether its personal part is opened. Else it is only made sure that it can be: for what we sealed ourselves."""
+
+
+Readings = Mapping[str, Reading]
+"""By ce_type."""
+
+Outcome = Received[Any, Any] | ContractError | KeyUnknownError | None
+"""What became of a record. None: it is for another of the services."""
+
+
+def receive_all(records: Iterable[Record], readings: Mapping[str, Readings], keyring: Keyring) -> list[Outcome]:
+    """What each record says, or why it says nothing. `readings` by topic.
+
+    All go through each step before the next one begins: so its code and tables stay in the processor's caches, and it
+    takes a fifth less.
     """
+    found: list[Any] = [_try(_read_envelope, record, readings[record.topic]) for record in records]
+    for step in (_read_body, _open_personal):
+        found = [_try(step, each, keyring) if isinstance(each, _Draft) else each for each in found]
+    return found
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A record on its way to being received."""
+
+    record: Record
+    event: CloudEvent
+    participant: str
+    reading: Reading
+    body: Any = None
+
+
+def _try(step: Callable[..., Any], *arguments: object) -> Any:
+    try:
+        return step(*arguments)
+    except (ContractError, KeyUnknownError) as error:
+        return error
+
+
+def _read_envelope(record: Record, readings: Readings) -> _Draft | None:
     participant = sender(record.topic) or SERVICES
-    if participant == SERVICES and _is_for_others(record, models):
+    if participant == SERVICES and _is_for_others(record, readings):
         return None
     event = decode(record.key, record.value, record.headers)
     # A verb without a model of its own is the business of whoever reads commands of any verb.
-    model = models.get(event.type) or (models.get(Command.TYPE) if verb_of(event.type) else None)
-    if model is None:
+    reading = readings.get(event.type) or (readings.get(Command.TYPE) if verb_of(event.type) else None)
+    if reading is None:
         raise ContractError(Reason.TYPE_UNKNOWN, "ce_type", "not a type that is read from this topic")
-    body = read(event, model)
-    personal = None
-    if model.PERSONAL is not None:
-        place = Place(participant, event.type, event.subject, getattr(body, "task_id", None))
-        personal = read_personal(keyring, place, body.personal, model.PERSONAL)  # type: ignore[attr-defined]
-    return Received(record, event, participant, body, personal)
+    return _Draft(record, event, participant, reading)
 
 
-def _is_for_others(record: Record, models: dict[str, type[Message]]) -> bool:
+def _read_body(draft: _Draft, _keyring: Keyring) -> _Draft:
+    draft.body = read(draft.event, draft.reading.model)
+    return draft
+
+
+def _open_personal(draft: _Draft, keyring: Keyring) -> Received[Any, Any]:
+    event, body, personal = draft.event, draft.body, None
+    model = draft.reading.model.PERSONAL
+    if model is not None:
+        place = Place(draft.participant, event.type, event.subject, getattr(body, "task_id", None))
+        if draft.reading.opened:
+            personal = read_personal(keyring, place, body.personal, model)
+        else:
+            keyring.check(place, body.personal)
+    return Received(draft.record, event, draft.participant, body, personal)
+
+
+def _is_for_others(record: Record, readings: Readings) -> bool:
     """Whether it bears, once, a type of ours that another service reads: that one looks at the rest of it."""
     named = [value for name, value in record.headers if name == "ce_type"]
     return (
         len(named) == 1
         and (text := (named[0] or b"").decode(errors="replace")).startswith("dsr.")
-        and text not in models
-        and not (Command.TYPE in models and verb_of(text))
+        and text not in readings
+        and not (Command.TYPE in readings and verb_of(text))
     )

@@ -32,7 +32,7 @@ class Work:
     """Requests about which a fact was recorded: the service settles them at the end of the batch."""
     refused: list[tuple[Record, ContractError]] = field(default_factory=list)
     opened: dict[tuple[str, UUID, str], PersonalModel] = field(default_factory=dict, repr=False)
-    """By ce_type, request and sealed text, what the batch brought or a handler has opened: no need to open it twice."""
+    """By ce_type, request and sealed text, what of ours was opened for this batch: no need to do it twice."""
     after_commit: list[Callable[[], None]] = field(default_factory=list)
     """Told once the transaction is committed: to wake a worker, never to do the work."""
 

@@ -29,7 +29,7 @@ from shared.database import Pool
 from shared.events import IdentitiesAdded, OpenedPersonal, RequestOpened, SubmissionRefused, WithdrawalReceived
 from shared.messaging.consumer import Consumer, Handler
 from shared.messaging.outbox import Outgoing
-from shared.messaging.received import receive
+from shared.messaging.received import Reading, receive_all
 from shared.messaging.work import Work
 from tests.core.fixtures import MakeOutbox
 from tests.core.plans import explain, indexes, scanned
@@ -505,7 +505,8 @@ async def test_what_never_finds_its_request_is_forgotten_after_a_month(
 
 
 def received(records: Sequence[Raw], model: Any, keys: Keys) -> list[Any]:
-    return [receive(record, {model.TYPE: model}, keys.file.keyring()) for record in records]
+    reading = {model.TYPE: Reading(model)}
+    return receive_all(records, {record.topic: reading for record in records}, keys.file.keyring())
 
 
 async def statements(intake: Consumer, records: Sequence[Raw], model: Any, keys: Keys) -> list[str]:
