@@ -220,10 +220,10 @@ def new_key(participant: str, generation: int = 1, not_before: int = 0) -> dict[
 
 
 def _header(kid: str, place: Place) -> str:
-    members = {"alg": "dir", "enc": "A256GCM", "kid": kid, "typ": place.ce_type, "sub": str(place.subject)}
+    members = {"alg": "dir", "enc": "A256GCM", "kid": kid, "typ": place.ce_type, "sub": place.subject}
     if place.task_id is not None:
-        members["tid"] = str(place.task_id)
-    return _encode(orjson.dumps(members))
+        members["tid"] = place.task_id
+    return _encode(orjson.dumps(members, default=str))  # for UUIDs of a class of a database driver's own
 
 
 def _kid(header: str, place: Place) -> str:

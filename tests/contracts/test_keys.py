@@ -49,6 +49,18 @@ def test_participants_do_not_share_keys() -> None:
         held.sealing_kid("analytics")
 
 
+def test_a_place_may_have_ids_of_a_class_of_their_own() -> None:
+    class DriversId(UUID):
+        """As database drivers make them."""
+
+    keyring, ids = (
+        ring(key("billing", 1)),
+        ("11111111-2222-4333-8444-555555555555", "66666666-7777-4888-9999-aaaaaaaaaaaa"),
+    )
+    theirs, ours = (Place("billing", "t", *map(of, ids)) for of in (DriversId, UUID))
+    assert keyring.open(ours, keyring.seal(theirs, b"x")) == keyring.open(theirs, keyring.seal(ours, b"x")) == b"x"
+
+
 def test_a_key_stands_once() -> None:
     with pytest.raises(KeyFileError, match=r"billing/1 stands twice"):
         ring(key("billing", 1), key("billing", 1))
