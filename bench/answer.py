@@ -199,7 +199,7 @@ class Answer:
             "    share out": lambda: sections(self.facts.right, self.given, self.registry),
             "    index.html": lambda: page.write(self.facts, self.given, found, beyond),
             "    data.json": lambda: data.write(self.facts, found, beyond),
-            "    tables": lambda: [to_csv(section.records, section.labels) for section in found],
+            "    tables": lambda: to_csv([(section.records, section.labels) for section in found]),
             "    pack": lambda: archive(files.items()),
             "  seal object and key": lambda: self.seal(made),
         }

@@ -286,7 +286,7 @@ def test_a_table_has_every_member_of_any_record_under_its_label() -> None:
     ],
 )
 def test_no_text_runs_as_a_formula_and_numbers_stay_numbers(text: Any, cell: str) -> None:
-    table = rows(to_csv([record("account", 1, value=text)], {}))
+    table = rows(*to_csv([([record("account", 1, value=text)], {})]))
     assert table[1][3] == cell
 
 
@@ -296,18 +296,27 @@ def test_no_text_runs_as_a_formula_and_numbers_stay_numbers(text: Any, cell: str
 )
 def test_no_cell_begins_as_a_formula_however_it_is_split(contents: list[dict[str, str]], label: str) -> None:
     labels = {member: label for content in contents for member in content}
-    table = to_csv(
-        [
-            HeldRecord(id=label, category="a", origin="provided", source=label, data=content, files=(label,))
-            for content in contents
-        ],
-        labels,
-    )
+    records = [
+        HeldRecord(id=label, category="a", origin="provided", source=label, data=content, files=(label,))
+        for content in contents
+    ]
+    (table,) = to_csv([(records, labels)])
     assert len({len(row) for row in rows(table)}) == 1
     for row in rows(table):
         for cell in row:
             for piece in re.split(r"[;,\t\r\n]", cell):
                 assert piece.lstrip()[:1] not in {"=", "+", "-", "@", "＝", "＋", "－", "＠"}
+
+
+@given(st.lists(st.lists(st.text(max_size=12), min_size=2, max_size=2), max_size=4))
+def test_a_table_reads_as_what_went_in(contents: list[list[str]]) -> None:
+    records = [
+        record("account", number, **dict(zip("ab", texts, strict=True))) for number, texts in enumerate(contents)
+    ]
+    (table,) = to_csv([(records, {})])
+    # An apostrophe may have been put before what a spreadsheet would run.
+    read = [[cell.replace("'", "") for cell in row[3:-1]] for row in rows(table)[1:]]
+    assert read == [[text.replace("'", "") for text in texts] for texts in contents]
 
 
 @given(
@@ -351,7 +360,7 @@ def test_what_a_system_sent_is_read_with_all_its_digits_and_without_what_it_left
 def test_more_members_than_a_spreadsheet_shows_stand_together() -> None:
     """Records that each have names of their own: rows times columns would be megabytes."""
     records = [record("account", number, **{f"day_{number}": number}) for number in range(2_000)]
-    table = to_csv(records, {"day_1": "Monday"})
+    (table,) = to_csv([(records, {"day_1": "Monday"})])
     assert len(table) < 200_000
     rows = list(csv.reader(io.StringIO(table.decode("utf-8-sig"))))
     assert rows[0] == ["ID", "Origin", "Source", "Data", "Files"]

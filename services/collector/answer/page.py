@@ -1,7 +1,7 @@
 """`index.html`: a frame and forms of sections that are the same for many answers, with holes for what is not.
 
-What the registry and the templates alone decide is rendered once; an answer fills the holes. A person's data is never
-part of a form that is kept.
+What the registry and the templates alone decide is rendered and encoded once; an answer fills the holes. A person's
+data is never part of a form that is kept.
 """
 
 import re
@@ -43,11 +43,11 @@ class _Frame(NamedTuple):
 class _Part(NamedTuple):
     """The forms of a section."""
 
-    entry: str
+    entry: bytes
     """In the contents; with a hole for how many records there are, if there are any."""
-    head: str
+    head: bytes
     """With a hole as well."""
-    tail: str
+    tail: bytes
 
 
 class PageWriter:
@@ -68,6 +68,8 @@ class PageWriter:
         self._shared_names = {name for name in names if names.count(name) > 1}
         self._frame = lru_cache(_KEPT)(self._render_frame)
         self._part = lru_cache(_KEPT)(self._render_part)
+        self._count = lru_cache(_KEPT)(lambda count: words.records(count).encode())
+        self._line = lru_cache(_KEPT)(self._render_line)
 
     def write(
         self,
@@ -75,19 +77,20 @@ class PageWriter:
         given: Sequence[Contribution],
         found: Sequence[Section],
         beyond: Sequence[NotCovered],
-    ) -> str:
+    ) -> bytes:
         portability = facts.right == Right.PORTABILITY
         zone = self._registry.controller.time_zone
         period = self._words.period(facts.period, zone) if facts.period else None
-        contents: list[str] = []
-        sections = RecordWriter(self._words)
+        records = RecordWriter(self._words)
         for section in found:
-            count = (self._words.records(len(section.records)),) if section.records else ()
+            records.write(section.records, section.labels)
+        contents: list[bytes] = []
+        sections: list[bytes] = []
+        for section, written in zip(found, records.sections(), strict=True):
+            count = (self._count(len(section.records)),) if section.records else ()
             part = self._part(portability, section.system, section.name, bool(count), tuple(section.left))
             contents.append(part.entry % count)
-            sections.put(part.head, *count)
-            sections.write(section.records, section.labels)
-            sections.put(part.tail)
+            sections += (part.head % count, written.encode(), part.tail)
         frame = self._frame(
             _Frame(
                 portability=portability,
@@ -100,18 +103,18 @@ class PageWriter:
             )
         )
         return frame % {
-            "reference": escape(facts.reference),
-            "name": escape(facts.name or ""),
-            "received_on": escape(self._words.date(facts.received_at.astimezone(zone).date())),
-            "answered_on": escape(self._words.date(facts.answered_at.astimezone(zone).date())),
-            "limit_categories": escape("; ".join(self._asked_for(name) for name in facts.categories)),
-            "limit_period": escape(period or ""),
-            "contents": "".join(contents),
-            "sections": sections.filled(),
-            "looked": self._looked(given, found),
+            b"reference": escape(facts.reference).encode(),
+            b"name": escape(facts.name or "").encode(),
+            b"received_on": escape(self._words.date(facts.received_at.astimezone(zone).date())).encode(),
+            b"answered_on": escape(self._words.date(facts.answered_at.astimezone(zone).date())).encode(),
+            b"limit_categories": escape("; ".join(self._asked_for(name) for name in facts.categories)).encode(),
+            b"limit_period": escape(period or "").encode(),
+            b"contents": b"".join(contents),
+            b"sections": b"".join(sections),
+            b"looked": self._looked(given, found),
         }
 
-    def _render_frame(self, frame: _Frame) -> str:
+    def _render_frame(self, frame: _Frame) -> bytes:
         return self._form(
             "portability" if frame.portability else "access",
             {
@@ -141,12 +144,15 @@ class PageWriter:
         }
         entry = self._form("contents", context)
         facts = describe(category) if category else Markup()
-        head, _, tail = self._form("section", context, facts=facts, records=_hole("records")).partition("%(records)s")
-        return _Part(f"{entry}\n", head, f"{tail}\n")
+        section = self._form("section", context, facts=facts, records=_hole("records"))
+        head, _, tail = section.partition(b"%(records)s")
+        # What has no hole for the count is a form all the same: its percent signs are doubled.
+        return _Part(b"%s\n" % entry, head, b"%s\n" % (tail % ()))
 
-    def _form(self, template: str, context: Mapping[str, Any], **more: Any) -> str:
+    def _form(self, template: str, context: Mapping[str, Any], **more: Any) -> bytes:
         rendered = self._templates.get_template(f"{self._words.language}/{template}.jinja").render(context, **more)
-        return _HOLE.sub(lambda hole: f"%({hole[1]})s" if hole[1] else "%s", rendered.replace("%", "%%"))
+        form = _HOLE.sub(lambda hole: f"%({hole[1]})s" if hole[1] else "%s", rendered.replace("%", "%%"))
+        return form.encode()
 
     def _asked_for(self, name: str) -> str:
         """The title of a category as a request names it: of whichever system."""
@@ -166,20 +172,23 @@ class PageWriter:
             **_why(left.ground),
         }
 
-    def _looked(self, given: Sequence[Contribution], found: Sequence[Section]) -> str:
+    def _looked(self, given: Sequence[Contribution], found: Sequence[Section]) -> bytes:
         """Every system of the plan, in the registry's order, and what was found there."""
         held: dict[str, int] = {}
         for section in found:
             held[section.system] = held.get(section.system, 0) + len(section.records)
         by_name = {contribution.system: contribution for contribution in given}
-        order = [*(name for name in self._registry.systems if name in by_name), *sorted(by_name)]
-        ended = {name: self._ended(by_name[name], held.get(name)) for name in order}
-        return "".join(
-            f"<dt>{escape(self._system_title(name))}</dt><dd>{escape(end)}</dd>\n" for name, end in ended.items()
+        order = dict.fromkeys([*(name for name in self._registry.systems if name in by_name), *sorted(by_name)])
+        return b"".join(
+            [
+                self._line(name, held.get(name, 0), by_name[name].reason or by_name[name].outcome or "other")
+                for name in order
+            ]
         )
 
-    def _ended(self, given: Contribution, held: int | None) -> str:
-        return self._words.records(held) if held else self._words.of("ended", given.reason or given.outcome or "other")
+    def _render_line(self, system: str, held: int, ended: str) -> bytes:
+        end = self._words.records(held) if held else self._words.of("ended", ended)
+        return f"<dt>{escape(self._system_title(system))}</dt><dd>{escape(end)}</dd>\n".encode()
 
     def _describe(self, category: Category) -> Markup:
         """GDPR Art. 15(1)(a)-(d), (g) and 15(2), for one category."""

@@ -1,7 +1,7 @@
 """Records as HTML. Written without a template: this is the one place where an answer's size costs time.
 
-A form is put together with a hole for every text; then all texts are escaped at once and go into the holes. A call
-costs many times what it does to a short text.
+A form is put together with a hole for every text; then all texts of an answer are escaped at once and go into the
+holes. A call costs many times what it does to a short text.
 """
 
 import re
@@ -16,20 +16,23 @@ from services.collector.answer.words import Words
 _DEEPEST: Final = 6
 _DEEP: Final = frozenset({list, dict})
 _BETWEEN: Final = "\0"
-_ARTICLE: Final = '<article><h4><span class="id">%s</span> <span class="origin">%s</span></h4>'
+_HEAD: Final = '<article><h4><span class="id">%s</span> <span class="origin">%s</span></h4>'
+_TAIL: Final = "</article>\n"
 _INSTANT: Final = re.compile(r"\0(\d{4}-\d\d-\d\d)T(\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(?:(Z)|([+-]\d\d:\d\d))?(?=\0)")
 
 
 class _Terms(NamedTuple):
-    """The names of certain members."""
+    """The names of certain members, with a hole for the value of each."""
 
     each: list[str]
     whole: str
-    """With a hole for each value, where none has members of its own."""
+    """Where no value has members of its own."""
+    article: str
+    """All of a record that holds nothing else."""
 
 
 class RecordWriter:
-    """Writes the records of a page, between what else stands there."""
+    """Writes the records of an answer, one category after the other."""
 
     def __init__(self, words: Words) -> None:
         self._words = words
@@ -37,33 +40,42 @@ class RecordWriter:
         self._named: dict[tuple[str, ...], _Terms] = {}
         self._form: list[str] = []
         self._texts: list[object] = []
-
-    def put(self, form: str, *texts: str) -> None:
-        """HTML with a hole `%s` for every text."""
-        self._form.append(form)
-        self._texts += texts
+        self._sections: list[tuple[str, int]] = []
+        """Of each category its form, and how many texts there are up to its end."""
 
     def write(self, records: Iterable[HeldRecord], labels: Mapping[str, str]) -> None:
         """Records of one category with its labels."""
         self._labels, self._named = labels, {}
-        form, texts = self._form, self._texts
-        for record in records:
-            origin = self._words.of("origin", record.origin)
-            form.append(_ARTICLE)
-            texts += (record.id, f"{origin} ({record.source})" if record.source else origin)
-            self._members(record.data, "", 0)
-            if record.files:
+        self._form = form = []
+        texts = self._texts
+        origins = self._words.tables["origin"]
+        for id_, _, origin, data, source, _, files in records:
+            said = origins.get(origin) or self._words.of("origin", origin)
+            texts += (id_, f"{said} ({source})" if source else said)
+            # Records of a category have the same members most of the time.
+            terms = self._named.get(("", *data)) or self._name("", data)
+            if not files and _DEEP.isdisjoint(map(type, data.values())):
+                form.append(terms.article)
+                texts += data.values()
+                continue
+            form.append(_HEAD)
+            self._members(data, "", 0)
+            if files:
                 form.append('<p class="files">%s</p>')
-                texts.append(", ".join(record.files))
-            form.append("</article>\n")
+                texts.append(", ".join(files))
+            form.append(_TAIL)
+        self._sections.append(("".join(form), len(texts)))
 
-    def filled(self) -> str:
-        """The page so far, every text escaped."""
-        texts = [text if type(text) is str and text else self._text(text) for text in self._texts]
-        return "".join(self._form) % tuple(_escaped(texts))
+    def sections(self) -> list[str]:
+        """What was written of each category, every text escaped."""
+        escaped = _escaped([text if type(text) is str and text else self._text(text) for text in self._texts])
+        filled, start = [], 0
+        for form, end in self._sections:
+            filled.append(form % tuple(escaped[start:end]))
+            start = end
+        return filled
 
     def _members(self, members: Mapping[str, Any], path: str, depth: int) -> None:
-        # Records of a category have the same members most of the time.
         terms = self._named.get((path, *members)) or self._name(path, members)
         if _DEEP.isdisjoint(map(type, members.values())):
             self._form.append(terms.whole)
@@ -103,6 +115,8 @@ class RecordWriter:
         self._form.append("</ol>")
 
     def _text(self, value: object) -> str:
+        if type(value) is int:
+            return str(value)
         if isinstance(value, bool):
             return str(self._words.tables["yes" if value else "no"])
         return str(self._words.tables["none"]) if value is None or value in ("", []) else str(value)
@@ -110,19 +124,16 @@ class RecordWriter:
     def _name(self, path: str, members: Iterable[str]) -> _Terms:
         """By the label of a member; of a nested one by the label of its whole path, else of its own name."""
         labels = self._labels
-        named = (labels.get(path + member) or labels.get(member) or _plain(member) for member in members)
-        each = [_term(label) for label in named]
-        terms = _Terms(each, f"<dl>{'<dd>%s</dd>'.join(each)}<dd>%s</dd></dl>" if each else "<dl></dl>")
+        named = [labels.get(path + member) or labels.get(member) or _plain(member) for member in members]
+        each = [f"<dt>{label.replace('%', '%%')}</dt>" for label in _escaped(named)] if named else []
+        whole = f"<dl>{'<dd>%s</dd>'.join([*each, ''])}</dl>"
+        terms = _Terms(each, whole, f"{_HEAD}{whole}{_TAIL}")
         self._named[path, *members] = terms
         return terms
 
 
 def _plain(member: str) -> str:
     return member.replace("_", " ").capitalize()
-
-
-def _term(label: str) -> str:
-    return f"<dt>{_escape(label).replace('%', '%%')}</dt>"
 
 
 def _escaped(texts: Sequence[str]) -> list[str]:

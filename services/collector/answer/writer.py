@@ -35,18 +35,14 @@ class AnswerWriter:
         found = sections(facts.right, given, self._registry)
         beyond = not_covered(given, self._registry)
         portability = facts.right == Right.PORTABILITY
+        filled = [section for section in found if section.records]
+        tables = to_csv([(section.records, section.labels) for section in filled])
+        names = (f"csv/{self._page.anchor(section.system, section.name)}.csv" for section in filled)
         return archive(
             (
-                ("index.html", self._page.write(facts, given, found, beyond).encode()),
+                ("index.html", self._page.write(facts, given, found, beyond)),
                 ("data.json", self._data.write(facts, found, beyond)),
                 *(((SCHEMA_FILE, self._schema),) if portability else ()),
-                *(
-                    (
-                        f"csv/{self._page.anchor(section.system, section.name)}.csv",
-                        to_csv(section.records, section.labels),
-                    )
-                    for section in found
-                    if section.records
-                ),
+                *zip(names, tables, strict=True),
             )
         )
