@@ -61,6 +61,15 @@ def test_a_place_may_have_ids_of_a_class_of_their_own() -> None:
     assert keyring.open(ours, keyring.seal(theirs, b"x")) == keyring.open(theirs, keyring.seal(ours, b"x")) == b"x"
 
 
+def test_an_id_of_a_database_driver_seals_and_opens_as_any() -> None:
+    class DriversUUID(UUID):
+        pass
+
+    held = ring(key("billing", 1))
+    there = PLACE._replace(subject=DriversUUID(int=1), task_id=DriversUUID(int=2))
+    assert held.open(there, held.seal(PLACE, b"x")) == held.open(PLACE, held.seal(there, b"x")) == b"x"
+
+
 def test_a_key_stands_once() -> None:
     with pytest.raises(KeyFileError, match=r"billing/1 stands twice"):
         ring(key("billing", 1), key("billing", 1))
