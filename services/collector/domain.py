@@ -54,6 +54,8 @@ DECISIVE: Final = frozenset({*_FINAL.values(), Notice.RESTRICTION_LIFTING})
 
 _TOO_LATE: Final = FINAL_MARKS - {Told(Notice.WITHDRAWN, Recipient.REQUESTER).mark}
 
+_NOBODY: Final[frozenset[str]] = frozenset()
+
 _EACH_ORDER: Final = 100
 """More than there are reasons for a review."""
 
@@ -74,9 +76,9 @@ def advance(case: Case, now: datetime) -> Step:
     if case.status is not None and case.status.state == RequestState.CLOSED:
         return _after_the_end(case, case.status)
     standing = _standing(case)
-    waiting = any(item.state == SystemState.WAITING for item in case.plan or ())
+    waiting = SystemState.WAITING in [item.state for item in case.plan or ()]
     withdrawn = standing.outcome is RequestOutcome.WITHDRAWN or standing.final is Notice.WITHDRAWN
-    finished = results.finished(case) if waiting or withdrawn else frozenset()
+    finished = results.finished(case) if waiting or withdrawn else _NOBODY
     return Step(
         status=_status(case, standing, now),
         report=tuple(sorted(finished)) if waiting and finished - case.reported else (),
@@ -104,7 +106,7 @@ def _standing(case: Case) -> _Standing:
 
 
 def _under_way(case: Case, plan: Sequence[Planned]) -> _Standing:
-    why = {item.reason for item in plan if item.state == SystemState.WAITING}
+    why = [item.reason for item in plan if item.state == SystemState.WAITING]
     if ReviewReason.PREDECESSOR_MISSING in why:
         return _review(ReviewReason.PREDECESSOR_MISSING)
     if ReasonCode.COMES_AFTER_ANOTHER in why:
@@ -261,7 +263,7 @@ def _if_new(last: StatusChanged | None, **members: Any) -> StatusChanged | None:
         return StatusChanged(version=1, **members)
     if members.items() <= vars(last).items():
         return None
-    return StatusChanged(**{**vars(last), **members, "version": last.version + 1})
+    return last.model_copy(update={**members, "version": last.version + 1})
 
 
 def _systems(case: Case) -> tuple[SystemStatus, ...]:

@@ -1,5 +1,6 @@
 """Messages in: opened requests, plans, results, deliveries. Each is a fact; `settle` decides from all of them."""
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -11,6 +12,7 @@ from habeas.contracts import ContractError, Reason
 from habeas.contracts.canonical import canonical
 from habeas.contracts.catalogue import write
 from habeas.contracts.dead_letter import DeadLetter
+from habeas.contracts.forms import Written
 from habeas.contracts.result import ResultPersonal, TaskFinished, TaskProgressed
 from habeas.contracts.status import StatusChanged, SubmissionRejected
 from habeas.contracts.submission import Identity
@@ -55,6 +57,8 @@ _TOO_MANY_FOUND: Final = "too_many_identities"
 _FOUND_LIMIT: Final = 50
 
 _STATUS: Final = ("ce_type", StatusChanged.TYPE.encode())
+
+_VERSION: Final = re.compile(rb'\{"request_id":"[0-9a-f-]{36}","reference":"[0-9A-Z-]+","version":([0-9]+)')
 
 Finished = Received[TaskFinished, ResultPersonal]
 OfTask = Received[TaskFinished | TaskProgressed, Any]
@@ -223,7 +227,9 @@ class Handlers:
         """To the portal and to fan-out. Returns the status as it is published, where there is a new one."""
         request_id, text = case.opened.request_id, None
         if step.status is not None:
-            text = work.send(status(case.opened.portal), step.status, subject=request_id).data.decode()
+            text = store.as_json(step.status)
+            said = Written(StatusChanged, text.encode(), request_id)
+            work.send(status(case.opened.portal), said, subject=request_id)
         if step.report:
             self._report(case, step.report, work)
         if step.collected:
@@ -272,7 +278,7 @@ class Handlers:
         versions, topics = {}, {}
         for record in sent:
             if record.value is not None and _STATUS in record.headers:
-                versions[record.key] = int(orjson.loads(record.value)["version"])
+                versions[record.key] = _version(record.value)
                 topics[record.key] = record.topic
         if not versions:
             return ()
@@ -285,6 +291,12 @@ class Handlers:
             )
             for newest in newer
         ]
+
+
+def _version(written: bytes) -> int:
+    """Of a status that we have written: it stands near the beginning, where nothing can be taken for it."""
+    found = _VERSION.match(written)
+    return int(found[1] if found else orjson.loads(written)["version"])
 
 
 def _is_own(received: Finished, work: Work) -> bool:

@@ -37,6 +37,14 @@ _UNDONE: Final = frozenset({Did.STOPPED, Did.RESTRICTED})
 
 _SHORT_OF_OTHERS: Final[Set[Did]] = frozenset({Did.WITHHELD})
 
+_UNRESTRICTED: Final = frozenset({Did.UNRESTRICTED})
+
+_NOBODY: Final[frozenset[str]] = frozenset()
+
+_COMPLETED: Final = frozenset({TaskOutcome.COMPLETED})
+
+_REFUSED: Final = frozenset({TaskOutcome.REFUSED})
+
 
 def statement(case: Case) -> tuple[tuple[StatementItem, ...], tuple[SystemNote, ...]]:
     """What was done where, and how each system ended: the body of the final letter."""
@@ -67,14 +75,14 @@ def statement(case: Case) -> tuple[tuple[StatementItem, ...], tuple[SystemNote, 
     return tuple(items), tuple(notes)
 
 
-def _done(case: Case, planned: Planned) -> Iterable[SummaryItem]:
+def _done(case: Case, planned: Planned) -> Sequence[SummaryItem]:
     """What a system did in all its rounds, without what it has undone since."""
-    rounds = [result for action, result in _all_results(case, planned).items() if action not in _UNSAID]
-    undone = {item.category for result in rounds for item in result.summary if item.did == Did.UNRESTRICTED}
-    for result in rounds:
-        for item in result.summary:
-            if item.did not in _UNDONE or item.category not in undone:
-                yield item
+    rounds = _all_results(case, planned).items()
+    items = [item for action, result in rounds if action not in _UNSAID for item in result.summary]
+    undone = {item.category for item in items if item.did == Did.UNRESTRICTED}
+    if not undone:
+        return items
+    return [item for item in items if item.did not in _UNDONE or item.category not in undone]
 
 
 def error_code(answer: TaskFinished) -> str | None:
@@ -110,20 +118,15 @@ def left_out(named: Sequence[SummaryItem], records: Iterable[Record]) -> tuple[S
 
 def outcome(case: Case) -> RequestOutcome:
     short = _SHORT.get(case.opened.right, _SHORT_OF_OTHERS)
-    held = [
-        result.outcome
-        for planned in case.plan or ()
-        if planned.action not in _UNSAID
-        and (result := result_of(case, planned)) is not None
-        and result.outcome != TaskOutcome.NOTHING_HELD
-    ]
+    plan, found = case.plan or (), answers(case)
+    held = {found[each.system].outcome for each in plan if each.action not in _UNSAID and each.system in found}
+    held.discard(TaskOutcome.NOTHING_HELD)
     if not held:
         return RequestOutcome.NOTHING_HELD
-    did = [item.did for planned in case.plan or () for item in _done(case, planned) if item.count]
-    overridden = did.count(Did.UNRESTRICTED)
-    if all(each == TaskOutcome.REFUSED for each in held) or (did and overridden == len(did)):
+    did = {item.did for planned in plan for item in _done(case, planned) if item.count}
+    if held == _REFUSED or did == _UNRESTRICTED:
         return RequestOutcome.REFUSED
-    if overridden or not short.isdisjoint(did) or any(each != TaskOutcome.COMPLETED for each in held):
+    if held != _COMPLETED or Did.UNRESTRICTED in did or not short.isdisjoint(did):
         return RequestOutcome.PARTIALLY_COMPLETED
     return RequestOutcome.COMPLETED
 
@@ -134,11 +137,9 @@ def answers(case: Case) -> Mapping[str, Result]:
     Until a repeated attempt is answered, a good answer to an earlier one does.
     """
     if case.answers is None:
-        case.answers = {
-            planned.system: found
-            for planned in (case.plan or () if case.results else ())
-            if (found := _find_result(case, planned)) is not None
-        }
+        plan = case.plan or () if case.results else ()
+        found = [(planned.system, _find_result(case, planned)) for planned in plan]
+        case.answers = {system: result for system, result in found if result is not None}
     return case.answers
 
 
@@ -151,7 +152,7 @@ def _find_result(case: Case, planned: Planned) -> Result | None:
     if planned.task_id is None:
         return None
     current = _answer_to(case, planned, planned.task_id)
-    if current is not None:
+    if current is not None or not planned.earlier:
         return current
     earlier = (
         _answer_to(case, planned, past.task_id) for past in reversed(planned.earlier) if past.action == planned.action
@@ -161,6 +162,9 @@ def _find_result(case: Case, planned: Planned) -> Result | None:
 
 def _all_results(case: Case, planned: Planned) -> Mapping[str, Result]:
     """The answers to all its tasks that count, by what was asked, in their order; of attempts at the same the last."""
+    if not planned.earlier:
+        only = answers(case).get(planned.system)
+        return {} if only is None or planned.action is None else {planned.action: only}
     by_action: dict[str, Result] = {}
     tasks = [(past.task_id, past.action) for past in planned.earlier]
     if planned.task_id is not None and planned.action is not None:
@@ -186,14 +190,14 @@ def has_failed(case: Case) -> bool:
 def failed_systems(case: Case) -> frozenset[str]:
     """Systems whose answer is none: they gave up, or nobody knows what their word means. Without those that somebody
     has ordered to try again."""
-    failed = frozenset(system for system, result in answers(case).items() if result.outcome not in _ANSWERED)
+    failed = frozenset([system for system, result in answers(case).items() if result.outcome not in _ANSWERED])
     return failed - repeating(case) if failed else failed
 
 
 def repeating(case: Case) -> frozenset[str]:
     """Systems that are to be asked once more, and of which fan-out has not said yet that they were."""
-    if not any(order.kind is OrderKind.RETRY for order in case.orders):
-        return frozenset()
+    if not case.orders or not any(order.kind is OrderKind.RETRY for order in case.orders):
+        return _NOBODY
     stopping = stopped(case) if verdict(case) == Verdict.OVERRIDDEN else {}
     lifting = any(order.kind is OrderKind.LIFT for order in case.orders)
     found = set()
@@ -220,7 +224,7 @@ def is_released(case: Case, reason: ReviewReason) -> bool:
 def finished(case: Case) -> frozenset[str]:
     """Systems that have said their last word. One that failed has not: a later answer may find what others wait for."""
     released = is_released(case, ReviewReason.SYSTEM_FAILED)
-    return frozenset(system for system, result in answers(case).items() if released or result.outcome in _ANSWERED)
+    return frozenset([system for system, result in answers(case).items() if released or result.outcome in _ANSWERED])
 
 
 def verdict(case: Case) -> str | None:
