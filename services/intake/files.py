@@ -6,9 +6,7 @@ from uuid import UUID
 
 import orjson
 
-from habeas.contracts.status import SubmissionError
 from habeas.contracts.submission import AmendedPersonal, RequestAmended, RequestSubmitted, SubmissionPersonal
-from habeas.contracts.topics import REQUESTS
 from services.intake import changes, store
 from services.intake.changes import (
     Judge,
@@ -23,14 +21,7 @@ from services.intake.changes import (
     Withdrawn,
 )
 from services.intake.store import Copy, Locked, Saved
-from shared import people
-from shared.events import (
-    FoundPersonal,
-    IdentitiesAdded,
-    RequestOpened,
-    SubmissionRefused,
-    WithdrawalReceived,
-)
+from services.intake.telling import tell_identities, tell_opened, tell_withdrawn
 from shared.messaging.work import Work
 
 
@@ -60,7 +51,7 @@ class Files:
                 return effect
             case Proven():
                 self._change(effect.request)
-                _tell_identities(said, effect, self._work)
+                tell_identities(said, effect, self._work)
             case Reopened():
                 self.reopen(effect, said.ce_id)
             case Withdrawn():
@@ -73,7 +64,7 @@ class Files:
     def reopen(self, reopened: Reopened, cause: UUID) -> None:
         """`cause` is the ce_id of the message or command."""
         self._change(reopened.request)
-        tell_opened(reopened, self._work, cause)
+        tell_opened([(reopened, cause)], self._work)
 
     def _change(self, request: Request) -> None:
         self._requests[request.request_id] = request
@@ -96,57 +87,6 @@ class Files:
                 for request in changed
             ],
         )
-
-
-def tell_opened(told: Reopened, work: Work, cause: UUID) -> None:
-    request, body, opening = told.request, told.wish.body, told.opening
-    event = RequestOpened(
-        request_id=request.request_id,
-        version=request.version,
-        reference=request.reference,
-        portal=request.portal,
-        decision=opening.decision,
-        right=body.right,
-        regulation=opening.regulation,
-        jurisdiction=body.jurisdiction,
-        case_id=body.case_id,
-        after=body.after,
-        notify_by=body.notify_by,
-        audience=people.audience(opening.personal),
-        reachable=people.address(opening.personal) is not None,
-        received_at=body.received_at,
-        opened_at=request.opened_at,
-        due=opening.due,
-        reason=opening.reason,
-        personal=work.seal(RequestOpened, opening.personal, subject=request.request_id),
-    )
-    work.send(REQUESTS, event, subject=request.request_id, causation=cause)
-
-
-def tell_withdrawn(said: Said, work: Work) -> None:
-    """The collector decides whether it is in time."""
-    event = WithdrawalReceived(request_id=said.request_id, reason=said.reason, received_at=said.heard_at)
-    work.send(REQUESTS, event, subject=said.request_id, causation=said.ce_id)
-
-
-def _tell_identities(said: Said, proven: Proven, work: Work) -> None:
-    event = IdentitiesAdded(
-        request_id=said.request_id,
-        amendment_id=said.ce_id,
-        personal=work.seal(IdentitiesAdded, FoundPersonal(identities=proven.identities), subject=said.request_id),
-    )
-    work.send(REQUESTS, event, subject=said.request_id, causation=said.ce_id)
-
-
-def tell_refused(refused: Refused, portal: str, request_id: UUID | None, ce_id: UUID, work: Work) -> None:
-    """To the portal, by way of the collector, which alone writes to its status topic."""
-    event = SubmissionRefused(
-        request_id=request_id,
-        portal=portal,
-        ce_id=ce_id,
-        errors=(SubmissionError(code=refused.reason, pointer=refused.pointer),),
-    )
-    work.send(REQUESTS, event, subject=ce_id)
 
 
 def copy_of(request: Request, work: Work) -> Copy | None:

@@ -10,8 +10,9 @@ from habeas.contracts.submission import RequestSubmitted, SubmissionPersonal
 from habeas.contracts.topics import sender
 from services.intake import domain, store
 from services.intake.changes import Begun, Judge, Refused, Wish, begin
-from services.intake.files import copy_of, early_said, tell_opened, tell_refused, tell_withdrawn
+from services.intake.files import copy_of, early_said
 from services.intake.store import Known, NewRequest
+from services.intake.telling import tell_opened, tell_refused, tell_withdrawn
 from shared.events import SERVICES
 from shared.messaging.received import Received
 from shared.messaging.work import Work
@@ -56,24 +57,40 @@ class Handlers:
         kid = work.keyring.sealing_kid(SERVICES)
         numbers = await store.reference_numbers(work.connection, len(submissions))
         early = await early_said(work, [submission.request_id for submission in submissions])
-        begun: dict[UUID, tuple[Submission, Begun]] = {}
-        requests = []
-        for submission, number in zip(submissions, numbers, strict=True):
-            request_id, portal = submission.request_id, submission.participant
-            wish = Wish(submission.body, submission.personal)
-            beginning = begin(request_id, domain.reference(number), portal, wish, early.get(request_id, ()), judge)
-            begun[request_id] = submission, beginning
-            requests.append(_row(submission, beginning, _fingerprint(submission, kid, work), kid, work))
-        inserted = await store.insert(work.connection, requests)
-        for request_id in inserted:
-            _tell(*begun[request_id], work)
+        begun = [
+            begin(
+                submission.request_id,
+                domain.reference(number),
+                submission.participant,
+                Wish(submission.body, submission.personal),
+                early.get(submission.request_id, ()),
+                judge,
+            )
+            for submission, number in zip(submissions, numbers, strict=True)
+        ]
+        fingerprints = [_fingerprint(submission, kid, work) for submission in submissions]
+        inserted = await store.insert(
+            work.connection,
+            [
+                _row(submission, beginning, fingerprint, kid, work)
+                for submission, beginning, fingerprint in zip(submissions, begun, fingerprints, strict=True)
+            ],
+        )
+        _tell(
+            [
+                (submission, beginning)
+                for submission, beginning in zip(submissions, begun, strict=True)
+                if submission.request_id in inserted
+            ],
+            work,
+        )
         await store.settle_early(
             work.connection, [said.key for request_id in inserted for said in early.get(request_id, ())]
         )
         return {
-            request.request_id: Known(request.portal, request.fingerprint, request.kid)
-            for request in requests
-            if request.request_id in inserted
+            submission.request_id: Known(submission.participant, fingerprint, kid)
+            for submission, fingerprint in zip(submissions, fingerprints, strict=True)
+            if submission.request_id in inserted
         }
 
     async def tell_portals(self, work: Work) -> None:
@@ -107,12 +124,13 @@ def _row(submission: Submission, begun: Begun, fingerprint: bytes, kid: str, wor
     )
 
 
-def _tell(submission: Submission, begun: Begun, work: Work) -> None:
-    tell_opened(begun.told, work, submission.event.id)
-    if begun.withdrawal is not None:
-        tell_withdrawn(begun.withdrawal, work)
-    for said, refused in begun.refused:
-        tell_refused(refused, said.portal, said.request_id, said.ce_id, work)
+def _tell(opened: Sequence[tuple[Submission, Begun]], work: Work) -> None:
+    tell_opened([(begun.told, submission.event.id) for submission, begun in opened], work)
+    for _, begun in opened:
+        if begun.withdrawal is not None:
+            tell_withdrawn(begun.withdrawal, work)
+        for said, refused in begun.refused:
+            tell_refused(refused, said.portal, said.request_id, said.ce_id, work)
 
 
 def _fingerprint(submission: Submission, kid: str, work: Work) -> bytes:

@@ -16,8 +16,9 @@ from habeas.contracts.submission import (
 )
 from services.intake import store
 from services.intake.changes import Judge, Said
-from services.intake.files import Files, early_said, tell_refused
+from services.intake.files import Files, early_said
 from services.intake.store import Kind
+from services.intake.telling import tell_refused
 from shared.messaging.received import Received
 from shared.messaging.work import Work
 from shared.registry import Registry
