@@ -12,24 +12,24 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 from obstore.store import ObjectStore
 
 from habeas.contracts import Place
 from habeas.contracts.artifacts import new_artifact_key, seal_artifact
-from habeas.contracts.catalogue import seal_personal
+from habeas.contracts.randomness import random_id
 from habeas.contracts.result import TaskFinished
 from habeas.contracts.vocabulary import SystemState
 from services.collector import store
 from services.collector.answer import AnswerFacts, AnswerWriter, Contribution, held
 from services.collector.answer.writer import MEDIA_TYPE
 from services.collector.case import Case
-from services.collector.letters import opened_personal
+from services.collector.letters import opened_personal, seal_answer
 from services.collector.store import Records
 from shared import people
-from shared.events import SERVICES, AnswerObject, Audience
+from shared.events import AnswerObject, Audience
 from shared.messaging.consumer import Consumer, is_transient
 from shared.messaging.work import Work
 from shared.registry import Registry
@@ -130,7 +130,8 @@ class Assembler:
         content = self._writer.assemble(_facts(locked, records, work), _contributions(locked, records, work))
         secret = new_artifact_key()
         sealed = b"".join(seal_artifact(secret, [content]))
-        key = f"answers/{request_id}/{uuid4()}"
+        # Not in a folder of its own: to make that costs a file system as much as the object.
+        key = f"answers/{request_id}_{random_id()}"
         async with asyncio.timeout(_PUT_SECONDS):
             # In one piece: the object's size is bounded by what the records may hold, and parts cost as much again.
             await self._objects.put_async(key, sealed, use_multipart=False)
@@ -143,8 +144,7 @@ class Assembler:
             media_type=MEDIA_TYPE,
             expires_at=expires_at,
         )
-        place = Place(SERVICES, AnswerObject.__name__, request_id)
-        return seal_personal(work.keyring, place, answer), expires_at
+        return seal_answer(answer, request_id, work), expires_at
 
 
 def _facts(locked: Case, records: list[Records], work: Work) -> AnswerFacts:

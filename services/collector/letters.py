@@ -1,9 +1,10 @@
 """What the notifier is asked to tell, and to whom."""
 
 from typing import Final
+from uuid import UUID
 
 from habeas.contracts import Place
-from habeas.contracts.catalogue import read_personal
+from habeas.contracts.catalogue import read_personal, seal_personal
 from habeas.contracts.status import StatusReason
 from habeas.contracts.topics import OUTCOMES
 from habeas.contracts.vocabulary import RequestOutcome
@@ -62,6 +63,26 @@ def opened_personal(case: Case, work: Work) -> OpenedPersonal:
     return work.open(RequestOpened, OpenedPersonal, case.opened.personal, subject=case.opened.request_id)
 
 
+def seal_answer(answer: AnswerObject, request_id: UUID, work: Work) -> str:
+    sealed = seal_personal(work.keyring, _place(request_id), answer)
+    work.opened[AnswerObject.__name__, request_id, sealed] = answer
+    return sealed
+
+
+def _answer(case: Case, work: Work) -> AnswerObject | None:
+    sealed, request_id = case.answer_object, case.opened.request_id
+    if sealed is None:
+        return None
+    known = work.opened.get((AnswerObject.__name__, request_id, sealed))
+    if isinstance(known, AnswerObject):
+        return known
+    return read_personal(work.keyring, _place(request_id), sealed, AnswerObject)
+
+
+def _place(request_id: UUID) -> Place:
+    return Place(SERVICES, AnswerObject.__name__, request_id)
+
+
 def _personal(told: Told, case: Case, registry: Registry, work: Work) -> NoticePersonal:
     opened = opened_personal(case, work)
     to_requester = told.recipient is Recipient.REQUESTER
@@ -72,17 +93,13 @@ def _personal(told: Told, case: Case, registry: Registry, work: Work) -> NoticeP
         )
     final = told.notice not in _BEFORE_THE_END
     items, systems = results.statement(case) if final else ((), ())
-    answer = None
-    if to_requester and final and case.answer_object is not None:
-        place = Place(SERVICES, AnswerObject.__name__, case.opened.request_id)
-        answer = read_personal(work.keyring, place, case.answer_object, AnswerObject)
     return NoticePersonal(
         email=people.address(opened) if to_requester else None,
         name=people.name(opened) if to_requester else None,
         language=opened.requester.language,
         statement=items,
         systems=systems,
-        answer=answer,
+        answer=_answer(case, work) if to_requester and final else None,
         audience=people.audience(opened) if to_requester else Audience.PERSON,
         not_covered=tuple(
             NotCovered(system=planned.system, category=out.category, ground=out.ground)

@@ -115,7 +115,7 @@ async def gather(
 
 def answers_in(store: Path) -> frozenset[UUID]:
     """The requests of which an answer lies in that folder."""
-    return frozenset(UUID(folder.name) for folder in store.glob("answers/*") if any(folder.iterdir()))
+    return frozenset(UUID(answer.name.split("_")[0]) for answer in store.glob("answers/*_*"))
 
 
 async def _tasks(read_topic: Read) -> tuple[Mapping[UUID, Sequence[Assigned]], frozenset[UUID]]:
