@@ -1,5 +1,6 @@
 """Messages in: opened requests, plans, results, deliveries. Each is a fact; `settle` decides from all of them."""
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -8,9 +9,9 @@ from uuid import UUID
 
 import orjson
 
-from habeas.contracts import ContractError, Reason
+from habeas.contracts import ContractError, Place, Reason
 from habeas.contracts.canonical import canonical
-from habeas.contracts.catalogue import write
+from habeas.contracts.catalogue import read_personal, write
 from habeas.contracts.dead_letter import DeadLetter
 from habeas.contracts.forms import Written
 from habeas.contracts.result import ResultPersonal, TaskFinished, TaskProgressed
@@ -25,7 +26,6 @@ from shared.clock import Clock
 from shared.database import Connection
 from shared.events import (
     OPERATORS,
-    SERVICES,
     CollectionAwaited,
     FoundPersonal,
     NoticeDelivered,
@@ -130,10 +130,8 @@ class Handlers:
                 again.append(received)
             elif asked is None:
                 unknown.append(key)
-        kid = work.keyring.sealing_kid(SERVICES)
-        before = await store.record_results(
-            work.connection, [self._new_result(received, kid, work) for received in first.values()], work.now
-        )
+        new = [self._new_result(received, key, work) for key, received in first.items()]
+        before = await store.record_results(work.connection, new, work.now)
         if before or again:
             await self._repeated([*(first[key] for key in first if key in before), *again], work)
         orphans = [_orphan(first[key], key, work) for key in unknown if key not in before]
@@ -145,45 +143,31 @@ class Handlers:
         for received in repeated:
             known[_key(received)] = await self._repeat(received, known[_key(received)], work)
 
-    def _new_result(self, received: Finished, kid: str, work: Work) -> NewResult:
-        """`kid` is the services' key of the moment, which fingerprints are made with."""
+    def _new_result(self, received: Finished, key: AnswerKey, work: Work) -> NewResult:
         body, personal = received.body, received.personal
-        system = self._registry.systems[received.participant]
-        aside = results.left_out(body.summary, personal.records) if personal.records else ()
-        found = tuple([item for item in personal.identities if item.identity_type in system.provides])
+        summary, found = body.summary, None
         outcome: str = _WITH_ARTIFACTS if body.artifacts else body.outcome
-        if len(found) > _FOUND_LIMIT:
-            outcome, found = _TOO_MANY_FOUND, ()
-        return NewResult(
-            task_id=body.task_id,
-            request_id=body.request_id,
-            system=received.participant,
-            ce_id=received.event.id,
-            outcome=outcome,
-            error=results.error_code(body),
-            summary=(*body.summary, *aside),
-            personal=body.personal,
-            found=work.seal(SystemsFinished, FoundPersonal(identities=found), subject=body.request_id)
-            if found
-            else None,
-            fingerprint=_fingerprint(received, kid, work),
-            kid=kid,
-            received_at=work.now,
-        )
+        if personal.records:
+            summary = (*summary, *results.left_out(summary, personal.records))
+        if personal.identities:
+            system = self._registry.systems[received.participant]
+            identities = tuple([item for item in personal.identities if item.identity_type in system.provides])
+            if len(identities) > _FOUND_LIMIT:
+                outcome = _TOO_MANY_FOUND
+            elif identities:
+                found = work.seal(SystemsFinished, FoundPersonal(identities=identities), subject=key.request_id)
+        return NewResult(key, received.event.id, outcome, results.error_code(body), summary, found, received.event.data)
 
     async def _repeat(self, received: Finished, known: KnownResult, work: Work) -> KnownResult:
         """What is known of the task afterwards."""
-        try:
-            same = _fingerprint(received, known.kid, work) == known.fingerprint
-        except ContractError:  # the key was destroyed: told apart by its id alone
-            same = received.event.id == known.ce_id
-        if same:
+        digest = hashlib.sha256(received.event.data).digest()
+        if digest == known.digest or await _says_the_same(received, known, work):
             return known
         superseded = received.body.supersedes
         if superseded is not None:
-            newer = self._new_result(received, work.keyring.sealing_kid(SERVICES), work)
-            if await store.replace_result(work.connection, newer, superseded, domain.FINAL_MARKS):
-                return KnownResult(newer.ce_id, newer.fingerprint, newer.kid)
+            newer = self._new_result(received, _key(received), work)
+            if await store.replace_result(work.connection, newer, work.now, superseded, domain.FINAL_MARKS):
+                return KnownResult(newer.ce_id, digest)
         work.refuse(
             received,
             Reason.CONFLICT,
@@ -318,8 +302,17 @@ def _key(received: OfTask) -> AnswerKey:
     return AnswerKey(received.body.task_id, received.participant, received.request_id)
 
 
-def _fingerprint(received: Finished, kid: str, work: Work) -> bytes:
-    return work.keyring.fingerprint(kid, canonical(received.body, received.personal))
+async def _says_the_same(received: Finished, known: KnownResult, work: Work) -> bool:
+    """Whether what is known of this task was only spelled, or sealed, otherwise."""
+    content = canonical(received.body, received.personal)
+    try:
+        if known.digest is None:
+            return work.keyring.fingerprint(known.kid or "", content) == known.fingerprint
+        before = TaskFinished.model_validate_json(await store.result_body(work.connection, _key(received)))
+        place = Place(received.participant, TaskFinished.TYPE, before.request_id, before.task_id)
+        return content == canonical(before, read_personal(work.keyring, place, before.personal, ResultPersonal))
+    except ContractError:  # the key was destroyed: told apart by its id alone
+        return received.event.id == known.ce_id
 
 
 def _orphan(received: Finished, key: AnswerKey, work: Work) -> Orphan:

@@ -42,12 +42,10 @@ WHERE known.version < excluded.version
 
 -- name: record_results
 WITH recorded AS (
-    INSERT INTO results
-        (task_id, request_id, system, ce_id, outcome, summary, personal, found, fingerprint, kid, received_at, error)
-    SELECT task_id, request_id, system, ce_id, outcome, summary::json, personal, found, fingerprint, kid, $11, error
-    FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
-                $9::bytea[], $10::text[], $12::text[])
-         AS new (task_id, request_id, system, ce_id, outcome, summary, personal, found, fingerprint, kid, error)
+    INSERT INTO results (task_id, request_id, system, ce_id, outcome, summary, error, found, body, received_at)
+    SELECT task_id, request_id, system, ce_id, outcome, summary::json, error, found, body, $10
+    FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[])
+         AS new (task_id, request_id, system, ce_id, outcome, summary, error, found, body)
     ON CONFLICT (request_id, task_id, system) DO NOTHING
     RETURNING task_id, system, request_id
 )
@@ -57,15 +55,15 @@ SELECT task_id, system, request_id FROM recorded
 
 -- name: replace_result
 UPDATE results
-SET ce_id = $2, outcome = $3, summary = $4::json, personal = $5, found = $6, fingerprint = $7, kid = $8,
-    received_at = $9, error = $13
-WHERE task_id = $1 AND ce_id = $10 AND system = $11 AND request_id = $12
+SET ce_id = $4, outcome = $5, summary = $6::json, error = $7, found = $8, body = $9, received_at = $10,
+    personal = NULL, fingerprint = NULL, kid = NULL
+WHERE task_id = $1 AND request_id = $2 AND system = $3 AND ce_id = $11
   AND EXISTS (
       SELECT FROM cases
       WHERE cases.request_id = results.request_id
         AND (status ->> 'state' = 'in_review'
              OR status ->> 'state' = 'in_progress' AND outcome IN ('failed', 'needs_input', 'unsupported'))
-        AND NOT noticed && $14::text[]
+        AND NOT noticed && $12::text[]
   )
   -- What the person is given was, or is being, put together from the answers as they were.
   AND NOT EXISTS (SELECT FROM assemblies WHERE assemblies.request_id = results.request_id)
@@ -73,7 +71,12 @@ WHERE task_id = $1 AND ce_id = $10 AND system = $11 AND request_id = $12
 RETURNING task_id
 
 -- name: known_results
-SELECT task_id, request_id, system, ce_id, fingerprint, kid FROM results WHERE request_id = ANY($1::uuid[])
+SELECT task_id, request_id, system, ce_id, sha256(body) AS digest, fingerprint, kid
+FROM results
+WHERE request_id = ANY($1::uuid[])
+
+-- name: result_body
+SELECT body FROM results WHERE task_id = $1 AND system = $2 AND request_id = $3
 
 -- name: plans
 SELECT request_id, systems FROM plans WHERE request_id = ANY($1::uuid[])
@@ -187,7 +190,7 @@ SELECT request_id FROM assemblies WHERE due_at <= $2 ORDER BY due_at LIMIT $1 FO
 UPDATE assemblies SET due_at = $2 WHERE request_id = ANY($1::uuid[])
 
 -- name: records
-SELECT request_id, task_id, system, personal, received_at
+SELECT request_id, task_id, system, body, personal, received_at
 FROM results
 WHERE request_id = ANY($1::uuid[])
 ORDER BY request_id, system, task_id

@@ -90,35 +90,30 @@ class AnswerKey(NamedTuple):
         return tasks.get(self.request_id, NO_TASKS).get(self.task_id)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as `Case`
 class NewResult:
-    """A system's answer as it is kept: its records sealed as they came."""
+    """A system's answer, and what is made of it."""
 
-    task_id: UUID
-    request_id: UUID
-    system: str
+    key: AnswerKey
     ce_id: UUID
     outcome: str
     error: str | None
     """The code of what stood in its way."""
     summary: tuple[SummaryItem, ...]
-    personal: str
     found: str | None
     """Identifiers for other systems, sealed for the services; None where there are none."""
-    fingerprint: bytes
-    kid: str
-    received_at: datetime
-
-    @property
-    def key(self) -> AnswerKey:
-        return AnswerKey(self.task_id, self.system, self.request_id)
+    body: bytes
+    """As it came, its records sealed by the system."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownResult:
+class KnownResult(NamedTuple):
+    """What tells whether a recorded answer comes again."""
+
     ce_id: UUID
-    fingerprint: bytes
-    kid: str
+    digest: bytes | None
+    """SHA-256 of the answer as it came; of one from before that was kept there is a keyed fingerprint instead."""
+    fingerprint: bytes | None = None
+    kid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,46 +204,42 @@ async def record_results(
     connection: Connection, results: Collection[NewResult], received_at: datetime
 ) -> frozenset[AnswerKey]:
     """Those to whose task their system has answered before."""
-    ordered = sorted(results, key=lambda result: (result.request_id.int, result.task_id.int, result.system))
+    ordered = sorted(results, key=lambda result: (result.key.request_id.int, result.key.task_id.int, result.key.system))
     rows = await connection.fetch(
         _SQL["record_results"],
-        [result.task_id for result in ordered],
-        [result.request_id for result in ordered],
-        [result.system for result in ordered],
+        [result.key.task_id for result in ordered],
+        [result.key.request_id for result in ordered],
+        [result.key.system for result in ordered],
         [result.ce_id for result in ordered],
         [result.outcome for result in ordered],
         [as_json(result.summary) for result in ordered],
-        [result.personal for result in ordered],
-        [result.found for result in ordered],
-        [result.fingerprint for result in ordered],
-        [result.kid for result in ordered],
-        received_at,
         [result.error for result in ordered],
+        [result.found for result in ordered],
+        [result.body for result in ordered],
+        received_at,
     )
     return frozenset(map(_key, rows))
 
 
 async def replace_result(
-    connection: Connection, result: NewResult, superseded: UUID, unless_noticed: Collection[str]
+    connection: Connection, result: NewResult, received_at: datetime, superseded: UUID, unless_noticed: Collection[str]
 ) -> bool:
     """Puts a system's newer answer in place of `superseded`, as long as a person is still looking at the case, or the
     others are still at work and the first answer was none; not once the person is told how it ended (the marks
     `unless_noticed`), or gets a copy without it."""
     row = await connection.fetchval(
         _SQL["replace_result"],
-        result.task_id,
+        result.key.task_id,
+        result.key.request_id,
+        result.key.system,
         result.ce_id,
         result.outcome,
         as_json(result.summary),
-        result.personal,
-        result.found,
-        result.fingerprint,
-        result.kid,
-        result.received_at,
-        superseded,
-        result.system,
-        result.request_id,
         result.error,
+        result.found,
+        result.body,
+        received_at,
+        superseded,
         list(unless_noticed),
     )
     return row is not None
@@ -256,7 +247,12 @@ async def replace_result(
 
 async def known_results(connection: Connection, request_ids: Collection[UUID]) -> Mapping[AnswerKey, KnownResult]:
     rows = await connection.fetch(_SQL["known_results"], list(request_ids))
-    return {_key(row): KnownResult(row["ce_id"], row["fingerprint"], row["kid"]) for row in rows}
+    return {_key(row): KnownResult(row["ce_id"], row["digest"], row["fingerprint"], row["kid"]) for row in rows}
+
+
+async def result_body(connection: Connection, key: AnswerKey) -> bytes:
+    """A recorded answer as it came."""
+    return bytes(await connection.fetchval(_SQL["result_body"], *key))
 
 
 async def planned_tasks(connection: Connection, request_ids: Collection[UUID]) -> Mapping[UUID, Tasks]:
@@ -422,7 +418,7 @@ async def records(connection: Connection, request_ids: Collection[UUID]) -> Mapp
             Records(
                 row["system"],
                 row["task_id"],
-                row["personal"],
+                row["personal"] or orjson.loads(row["body"])["personal"],
                 row["received_at"],
             )
         )

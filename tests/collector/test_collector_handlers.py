@@ -1,6 +1,7 @@
 """The collector through its consumer, on real PostgreSQL and Kafka: facts in any order, one truth out."""
 
 import itertools
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
@@ -10,12 +11,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from habeas.contracts import Reason
+from habeas.contracts.canonical import canonical
 from habeas.contracts.command import CommandDecided, CommandLift, CommandRelease, CommandRetry, Order
 from habeas.contracts.dead_letter import DeadLetter
-from habeas.contracts.result import Artifact, TaskFinished, TaskProgressed
+from habeas.contracts.result import Artifact, ResultPersonal, TaskFinished, TaskProgressed
+from habeas.contracts.sealing import new_key
 from habeas.contracts.status import StatusChanged, SubmissionError, SubmissionRejected
 from habeas.contracts.submission import Details, Identity, Requester, Subject
 from habeas.contracts.topics import COMMANDS, OUTCOMES, PROGRESS, REQUESTS, results, status
+from services.collector import store
 from services.collector.commands import Command, Commands
 from services.collector.handlers import ORPHAN_PATIENCE, Handlers
 from shared.database import Pool
@@ -291,6 +295,43 @@ async def test_another_answer_to_the_same_task_is_a_conflict(
     assert (letter.reason, letter.pointer, letter.offset) == (Reason.CONFLICT, "/task_id", second.offset)
     assert buried(keys, letter).restored() == (second.key, second.value, list(second.headers))
     assert statuses(outbox, request_id)[-1].systems[0].outcome == "completed"
+
+
+async def test_an_answer_from_before_it_was_kept_whole_is_told_by_its_fingerprint(
+    collector: Consumer, outbox: PrivateOutbox, keys: Keys, pool: Pool
+) -> None:
+    request_id, keyring = uuid4(), keys.file.keyring()
+    first = finished_record(keys, request_id, "billing")
+    await collector.handle([opened_record(keys, request_id), planned_record(request_id, billing="asked"), first])
+    body = TaskFinished.model_validate_json(first.value or b"")
+    kid = keyring.sealing_kid("services")
+    await pool.execute(
+        "UPDATE results SET body = NULL, personal = $2, fingerprint = $3, kid = $4 WHERE request_id = $1",
+        request_id,
+        body.personal,
+        keyring.fingerprint(kid, canonical(body, ResultPersonal())),
+        kid,
+    )
+    async with pool.acquire() as connection:
+        assert (await store.records(connection, [request_id]))[request_id][0].personal == body.personal
+    await collector.handle([finished_record(keys, request_id, "billing")])
+    assert outbox.dead_letters() == []
+    await collector.handle([finished_record(keys, request_id, "billing", "nothing_held", summary=())])
+    assert [letter.reason for letter in outbox.dead_letters()] == [Reason.CONFLICT]
+
+
+async def test_an_answer_whose_key_was_destroyed_is_told_by_its_id(
+    collector: Consumer, outbox: PrivateOutbox, keys: Keys
+) -> None:
+    request_id, ce_id = uuid4(), uuid4()
+    base = [opened_record(keys, request_id), planned_record(request_id, billing="asked")]
+    await collector.handle([*base, finished_record(keys, request_id, "billing", ce_id=ce_id)])
+    others = [each for each in json.loads(keys.path.read_text())["keys"] if not each["kid"].startswith("billing/")]
+    keys.write([*others, new_key("billing", 2)])
+    await collector.handle([finished_record(keys, request_id, "billing", ce_id=ce_id)])
+    assert outbox.dead_letters() == []
+    await collector.handle([finished_record(keys, request_id, "billing")])
+    assert [letter.reason for letter in outbox.dead_letters()] == [Reason.CONFLICT]
 
 
 async def test_an_answer_under_review_is_superseded(collector: Consumer, outbox: PrivateOutbox, keys: Keys) -> None:

@@ -70,7 +70,7 @@ async def test_cases_from_before_keep_what_is_known_of_them(pool: Pool) -> None:
         known = result()
         await connection.execute(
             "INSERT INTO results VALUES ($1, $2, 'billing', $3, 'completed', '[]', 'p', NULL, $4, 'k', now())",
-            known.task_id,
+            known.key.task_id,
             ONE,
             known.ce_id,
             bytes(32),
@@ -81,7 +81,7 @@ async def test_cases_from_before_keep_what_is_known_of_them(pool: Pool) -> None:
         columns = await connection.fetchrow("SELECT reference, due_at, closed_at FROM cases WHERE request_id = $1", ONE)
     assert request.due is not None
     assert case.opened == request.model_copy(update={"audience": None, "reachable": None})
-    assert (case.status, set(case.results)) == (closed, {known.task_id})
+    assert (case.status, set(case.results)) == (closed, {known.key.task_id})
     assert columns is not None
     assert tuple(columns) == (request.reference, request.due.at, closed.since)
 

@@ -40,20 +40,15 @@ async def pool(database: Database) -> Pool:
     return await database.pool("collector")
 
 
-def result(request_id: UUID = ONE, system: str = "billing", **members: Any) -> NewResult:
+def result(request_id: UUID = ONE, system: str = "billing", task_id: UUID | None = None, **members: Any) -> NewResult:
     made = NewResult(
-        task_id=task(request_id, system),
-        request_id=request_id,
-        system=system,
+        key=AnswerKey(task_id or task(request_id, system), system, request_id),
         ce_id=uuid4(),
         outcome="completed",
         error=None,
         summary=(item(),),
-        personal="sealed",
         found=None,
-        fingerprint=bytes(32),
-        kid="services/1",
-        received_at=NOW,
+        body=b'{"personal": "sealed"}',
     )
     return replace(made, **members)
 
@@ -164,7 +159,7 @@ async def test_a_result_is_replaced_under_review_by_its_author_and_by_name(
         await store.record_results(connection, [first], NOW)
         await store.save(connection, [saved(ONE, state=state)])
         named = first.ce_id if by_its_name else uuid4()
-        assert await store.replace_result(connection, newer, named, ()) is expected
+        assert await store.replace_result(connection, newer, NOW, named, ()) is expected
         known = await store.known_results(connection, [ONE])
     assert known[first.key].ce_id == (newer.ce_id if expected else first.ce_id)
 
@@ -175,7 +170,7 @@ async def test_an_answer_that_was_one_is_not_replaced_while_others_are_at_work(p
         await store.open_cases(connection, [opened(request_id=ONE)])
         await store.record_results(connection, [first], NOW)
         await store.save(connection, [saved(ONE, state="in_progress")])
-        assert not await store.replace_result(connection, result(outcome="failed"), first.ce_id, ())
+        assert not await store.replace_result(connection, result(outcome="failed"), NOW, first.ce_id, ())
 
 
 async def test_what_was_saved_is_what_is_locked(pool: Pool) -> None:
@@ -364,6 +359,8 @@ async def test_deliveries_in_opposite_orders_do_not_deadlock(pool: Pool) -> None
         "INSERT INTO deliveries VALUES (gen_random_uuid(), 'x', 'requester', 1, 'lost', now())",
         "INSERT INTO results VALUES"
         " (gen_random_uuid(), gen_random_uuid(), 's', gen_random_uuid(), 'failed', '[]', 'p', NULL, 'x', 'k', now())",
+        "INSERT INTO results (task_id, request_id, system, ce_id, outcome, summary, received_at)"
+        " VALUES (gen_random_uuid(), gen_random_uuid(), 's', gen_random_uuid(), 'failed', '[]', now())",
     ],
 )
 async def test_impossible_states_cannot_be_stored(pool: Pool, statement: str) -> None:
@@ -392,9 +389,9 @@ async def test_hot_statements_use_indexes(pool: Pool) -> None:
         INSERT INTO orders SELECT request_id, request_id, 'lift', null, now() FROM cases;
         INSERT INTO decisions SELECT request_id, '{}' FROM cases;
         INSERT INTO plans SELECT request_id, 1, '[]' FROM cases;
-        INSERT INTO results (task_id, request_id, system, ce_id, outcome, summary, personal, found, fingerprint, kid,
-            received_at) SELECT md5('t' || n)::uuid, md5('r' || n)::uuid, 'billing', gen_random_uuid(), 'completed',
-            '[]', 'p', NULL, decode(repeat('00', 32), 'hex'), 'k', now() FROM generate_series(1, 50000) AS n;
+        INSERT INTO results (task_id, request_id, system, ce_id, outcome, summary, body, received_at)
+            SELECT md5('t' || n)::uuid, md5('r' || n)::uuid, 'billing', gen_random_uuid(), 'completed', '[]', '{}',
+            now() FROM generate_series(1, 50000) AS n;
         INSERT INTO progressed SELECT task_id, system, request_id, 'working' FROM results;
         INSERT INTO deliveries SELECT request_id, 'completed', 'requester', 1, 'accepted', now() FROM cases;
         INSERT INTO orphans SELECT task_id, system, request_id, '{}', now() - random() * interval '1 day' FROM results;
@@ -410,6 +407,7 @@ async def test_hot_statements_use_indexes(pool: Pool) -> None:
         "plans": ((ids,), {"plans_pkey"}),
         "known_results": ((ids,), {"results_pkey"}),
         "records": ((ids[:20],), {"results_pkey"}),
+        "result_body": ((ids[0], "billing", ids[0]), {"results_pkey"}),
         "facts": (
             (ids,),
             {
