@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from operator import itemgetter
 from typing import Final, NamedTuple, Self
@@ -91,6 +91,28 @@ class Result(NamedTuple):
     """The code of what stood in its way."""
     found: str | None = None
     """Identifiers for other systems, sealed for the services; None where there are none."""
+
+
+@dataclass(slots=True)
+class Done:
+    """A line of the statement: members of a `StatementItem`."""
+
+    system: str
+    category: str
+    did: str
+    count: int
+    ground: str | None
+    until: date | None
+
+
+@dataclass(slots=True)
+class Ended:
+    """How a system ended: members of a `SystemNote`."""
+
+    system: str
+    state: str
+    outcome: str | None
+    reason: str | None
 
 
 @dataclass(slots=True)  # not frozen, since that triples what it costs to make one; nothing changes it all the same

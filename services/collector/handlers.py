@@ -13,7 +13,6 @@ from habeas.contracts import ContractError, Place, Reason
 from habeas.contracts.canonical import canonical
 from habeas.contracts.catalogue import read_personal, write
 from habeas.contracts.dead_letter import DeadLetter
-from habeas.contracts.forms import Written
 from habeas.contracts.result import ResultPersonal, TaskFinished, TaskProgressed
 from habeas.contracts.status import StatusChanged, SubmissionRejected
 from habeas.contracts.submission import Identity
@@ -22,6 +21,7 @@ from habeas.dead_letters import dead_letter
 from services.collector import domain, letters, results, store
 from services.collector.case import Case, Step
 from services.collector.store import AnswerKey, KnownResult, NewResult, Orphan, Saved
+from services.collector.writing import written
 from shared.clock import Clock
 from shared.database import Connection
 from shared.events import (
@@ -211,9 +211,8 @@ class Handlers:
         """To the portal and to fan-out. Returns the status as it is published, where there is a new one."""
         request_id, text = case.opened.request_id, None
         if step.status is not None:
-            text = store.as_json(step.status)
-            said = Written(StatusChanged, text.encode(), request_id)
-            work.send(status(case.opened.portal), said, subject=request_id)
+            said = written(StatusChanged, vars(step.status))
+            text = work.send(status(case.opened.portal), said, subject=request_id).data.decode()
         if step.report:
             self._report(case, step.report, work)
         if step.collected:

@@ -1,6 +1,6 @@
 """What the notifier is asked to tell, and to whom."""
 
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from habeas.contracts import Place
@@ -10,12 +10,12 @@ from habeas.contracts.topics import OUTCOMES
 from habeas.contracts.vocabulary import RequestOutcome
 from services.collector import results
 from services.collector.case import Case, Told
+from services.collector.writing import written
 from shared import people
 from shared.events import (
     SERVICES,
     AnswerObject,
     Audience,
-    NotCovered,
     Notice,
     NoticePersonal,
     NoticeRequested,
@@ -34,22 +34,23 @@ _BEFORE_THE_END: Final = frozenset({Notice.ACKNOWLEDGED, Notice.RESTRICTION_LIFT
 def ask_for(told: Told, case: Case, reason: StatusReason | None, registry: Registry, work: Work) -> None:
     """Queue the request for one notice."""
     request, notice = case.opened, told.notice
-    body = NoticeRequested(
-        request_id=request.request_id,
-        notice=notice,
-        recipient=told.recipient,
-        ordinal=told.ordinal,
-        reference=request.reference,
-        right=request.right,
-        regulation=request.regulation,
-        jurisdiction=request.jurisdiction,
-        received_at=request.received_at,
-        due=request.due,
-        outcome=RequestOutcome(notice) if notice in _OUTCOMES else None,
-        reason=reason,
-        personal=work.seal(NoticeRequested, _personal(told, case, registry, work), subject=request.request_id),
-    )
-    work.send(OUTCOMES, body, subject=request.request_id)
+    personal = written(NoticePersonal, _personal(told, case, registry, work))
+    members = {
+        "request_id": request.request_id,
+        "notice": notice,
+        "recipient": told.recipient,
+        "ordinal": told.ordinal,
+        "reference": request.reference,
+        "right": request.right,
+        "regulation": request.regulation,
+        "jurisdiction": request.jurisdiction,
+        "received_at": request.received_at,
+        "due": request.due,
+        "outcome": notice if notice in _OUTCOMES else None,
+        "reason": reason,
+        "personal": work.seal(NoticeRequested, personal, subject=request.request_id),
+    }
+    work.send(OUTCOMES, written(NoticeRequested, members), subject=request.request_id)
 
 
 def with_reader(case: Case, work: Work) -> RequestOpened:
@@ -83,29 +84,28 @@ def _place(request_id: UUID) -> Place:
     return Place(SERVICES, AnswerObject.__name__, request_id)
 
 
-def _personal(told: Told, case: Case, registry: Registry, work: Work) -> NoticePersonal:
+def _personal(told: Told, case: Case, registry: Registry, work: Work) -> dict[str, Any]:
+    """The members of a `NoticePersonal`."""
     opened = opened_personal(case, work)
     to_requester = told.recipient is Recipient.REQUESTER
-    if to_requester and case.opened.audience is Audience.BYSTANDER:
-        # Whoever reported learns that it was dealt with, and nothing of what is or was held.
-        return NoticePersonal(
-            email=people.address(opened), language=opened.requester.language, audience=Audience.BYSTANDER
-        )
-    final = told.notice not in _BEFORE_THE_END
+    # Whoever reported learns that it was dealt with, and nothing of what is or was held.
+    bystander = to_requester and case.opened.audience is Audience.BYSTANDER
+    final = told.notice not in _BEFORE_THE_END and not bystander
     items, systems = results.statement(case) if final else ((), ())
-    return NoticePersonal(
-        email=people.address(opened) if to_requester else None,
-        name=people.name(opened) if to_requester else None,
-        language=opened.requester.language,
-        statement=items,
-        systems=systems,
-        answer=_answer(case, work) if to_requester and final else None,
-        audience=people.audience(opened) if to_requester else Audience.PERSON,
-        not_covered=tuple(
-            NotCovered(system=planned.system, category=out.category, ground=out.ground)
+    asked = () if bystander else opened.details.categories
+    return {
+        "email": people.address(opened) if to_requester else None,
+        "name": people.name(opened) if to_requester and not bystander else None,
+        "language": opened.requester.language,
+        "statement": items,
+        "systems": systems,
+        "answer": _answer(case, work) if to_requester and final else None,
+        "audience": Audience.BYSTANDER if bystander else people.audience(opened) if to_requester else Audience.PERSON,
+        "not_covered": [
+            {"system": planned.system, "category": out.category, "ground": out.ground}
             for planned in (case.plan or () if final else ())
             for out in planned.left_out
-        ),
-        limited=bool(opened.details.categories or opened.details.period),
-        elsewhere=tuple(name for name in opened.details.categories if name in registry.not_controller),
-    )
+        ],
+        "limited": bool(asked or (opened.details.period and not bystander)),
+        "elsewhere": [name for name in asked if name in registry.not_controller],
+    }

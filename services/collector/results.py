@@ -9,8 +9,7 @@ from habeas.contracts.command import Verdict
 from habeas.contracts.result import Record, SummaryItem, TaskFinished
 from habeas.contracts.vocabulary import Action, Did, RequestOutcome, Right, SystemState, TaskErrorCode, TaskOutcome
 from services.collector.answer import ground_for_leaving_out
-from services.collector.case import Case, OrderKind, Planned, Result, ReviewReason
-from shared.events import StatementItem, SystemNote
+from services.collector.case import Case, Done, Ended, OrderKind, Planned, Result, ReviewReason
 
 OVERRIDING_GROUNDS: Final = "overriding_grounds"
 
@@ -46,33 +45,21 @@ _COMPLETED: Final = frozenset({TaskOutcome.COMPLETED})
 _REFUSED: Final = frozenset({TaskOutcome.REFUSED})
 
 
-def statement(case: Case) -> tuple[tuple[StatementItem, ...], tuple[SystemNote, ...]]:
+def statement(case: Case) -> tuple[list[Done], list[Ended]]:
     """What was done where, and how each system ended: the body of the final letter."""
-    items: list[StatementItem] = []
-    notes: list[SystemNote] = []
+    items: list[Done] = []
+    notes: list[Ended] = []
+    overridden = verdict(case) == Verdict.OVERRIDDEN
     for planned in case.plan or ():
         result = result_of(case, planned)
-        notes.append(
-            SystemNote(
-                system=planned.system,
-                state=SystemState.FINISHED if result else planned.state,
-                outcome=result.outcome if result else None,
-                reason=result.error if result else planned.reason,
-            )
-        )
+        if result is None:
+            notes.append(Ended(planned.system, planned.state, None, planned.reason))
+        else:
+            notes.append(Ended(planned.system, SystemState.FINISHED, result.outcome, result.error))
         for item in _done(case, planned):
-            overridden = item.did == Did.UNRESTRICTED and verdict(case) == Verdict.OVERRIDDEN
-            items.append(
-                StatementItem(
-                    system=planned.system,
-                    category=item.category,
-                    did=item.did,
-                    count=item.count,
-                    ground=OVERRIDING_GROUNDS if overridden else item.ground,
-                    until=item.until,
-                )
-            )
-    return tuple(items), tuple(notes)
+            ground = OVERRIDING_GROUNDS if overridden and item.did == Did.UNRESTRICTED else item.ground
+            items.append(Done(planned.system, item.category, item.did, item.count, ground, item.until))
+    return items, notes
 
 
 def _done(case: Case, planned: Planned) -> Sequence[SummaryItem]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Final, NamedTuple, Self, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -19,6 +19,7 @@ from habeas.contracts.status import StatusChanged
 from habeas.contracts.vocabulary import RequestState
 from services.collector.case import Case, Order, OrderKind, Planned, Result
 from services.collector.memo import Memo
+from services.collector.writing import as_json
 from shared.database import Connection, load_queries
 from shared.events import (
     DeliveryResult,
@@ -65,16 +66,6 @@ _summary: Final = Memo(_SUMMARY.validate_json, _REMEMBERED)
 
 _NUMBER: Final = attrgetter("int")
 """Ids in the order that PostgreSQL has them, without a function of ours for each comparison."""
-
-
-def as_json(value: Any) -> str:
-    """A model, or some, as pydantic writes it, at a third of the cost."""
-    return orjson.dumps(value, default=_plainer, option=orjson.OPT_UTC_Z).decode()
-
-
-def _plainer(value: object) -> object:
-    """Ids from the database are of a class of asyncpg's own."""
-    return str(value) if isinstance(value, UUID) else vars(value)
 
 
 class AnswerKey(NamedTuple):
