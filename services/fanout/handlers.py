@@ -12,8 +12,9 @@ from habeas.contracts.topics import PROGRESS
 from habeas.contracts.vocabulary import COPIES, Action, Right
 from services.fanout import domain, store
 from services.fanout.domain import DESTRUCTIVE
+from services.fanout.forms import Person
 from services.fanout.plan import Blocked, Facts, Order, Plan, Reason
-from services.fanout.said import Person, cancel, say_plan
+from services.fanout.said import Decided, cancel, say_plans
 from services.fanout.scope import Wish
 from services.fanout.store import Addition, Case, Finding, PersonKey, Request, SavedPlan
 from shared.events import (
@@ -100,9 +101,8 @@ class Handlers:
             if request_id not in later
         }
         fresh, planned = await store.open_requests(work.connection, [request for request, _ in cases.values()], plans)
-        for request_id in sorted(planned):
-            request, person = cases[request_id]
-            say_plan(plans[request_id], 1, request, person, work, policy=self._registry.policy.version)
+        decided = [Decided(plans[request_id], 1, *cases[request_id]) for request_id in sorted(planned)]
+        say_plans(decided, work, policy=self._registry.policy.version)
         work.touched.update(fresh - planned)
         return fresh
 
@@ -145,11 +145,19 @@ class Handlers:
         """Plan what has no plan, ask whom the facts allow to be asked, cancel what has ended."""
         if not work.touched:
             return
-        plans = [self._advance(case, work) for case in await store.lock_cases(work.connection, work.touched)]
-        await store.save(work.connection, [plan for plan in plans if plan is not None])
+        cases = await store.lock_cases(work.connection, work.touched)
+        advanced = [(case, decided) for case in cases if (decided := self._advance(case, work)) is not None]
+        say_plans([decided for _, decided in advanced], work, policy=self._registry.policy.version)
+        for case, decided in advanced:
+            if case.ended_with is not None and not (case.plan and case.plan.stopped):
+                cancel(decided.plan, case.request, case.ended_with, work)
+        await store.save(
+            work.connection,
+            [SavedPlan(case.request.request_id, decided.plan, decided.version) for case, decided in advanced],
+        )
 
-    def _advance(self, case: Case, work: Work) -> SavedPlan | None:
-        """The plan where it changed; what follows from it is said."""
+    def _advance(self, case: Case, work: Work) -> Decided | None:
+        """The plan where it changed."""
         request = case.request
         opened = work.open(RequestOpened, OpenedPersonal, request.personal, subject=request.request_id)
         person = Person(_identities(case, opened, work), opened.details)
@@ -173,11 +181,7 @@ class Handlers:
             plan = replace(plan, stopped=True)
         if plan == case.plan:
             return None
-        version = case.plan_version + 1
-        say_plan(plan, version, request, person, work, policy=self._registry.policy.version, former=case.plan)
-        if case.ended_with is not None and not (case.plan and case.plan.stopped):
-            cancel(plan, request, case.ended_with, work)
-        return SavedPlan(request.request_id, plan, version)
+        return Decided(plan, case.plan_version + 1, request, person, former=case.plan)
 
     def _first_plan(self, request: Request, person: Person, facts: Facts) -> Plan:
         right = Right(request.right)
