@@ -4,9 +4,8 @@ What a form writes is byte for byte what `model_dump_json` would write. Like `mo
 values that it is given.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 from uuid import UUID
 
 import orjson
@@ -56,8 +55,11 @@ class Form(Generic[Model_co]):
         """
         if own.keys() != self._own:
             raise TypeError(f"a form of {self._model.__name__} is filled in with {sorted(self._own)}")
-        data = _json({**self._members, **own})
-        if data is None:  # raised here: the value must not stay reachable as the error's context
+        try:
+            data = orjson.dumps({**self._members, **own}, default=_inner, option=_AS_PYDANTIC)
+        except orjson.JSONEncodeError:
+            data = b""
+        if not data:  # raised here: the value must not stay reachable as the error's context
             raise ContractError(Reason.MEMBER_INVALID, "", "holds a value that JSON cannot: mend it at its source")
         return Written(self._model, data, own[self._key_name] if self._key_name else self._key)
 
@@ -65,13 +67,6 @@ class Form(Generic[Model_co]):
 def _piece(model: Model, name: str) -> orjson.Fragment:
     member = model.model_dump_json(include={name}).encode()
     return orjson.Fragment(member[len(f'{{"{name}":') : -1])
-
-
-def _json(members: Mapping[str, Any]) -> bytes | None:
-    try:
-        return orjson.dumps(members, default=_inner, option=_AS_PYDANTIC)
-    except orjson.JSONEncodeError:
-        return None
 
 
 def _inner(value: object) -> object:

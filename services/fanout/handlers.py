@@ -242,11 +242,10 @@ def _facts(case: Case, identities: Iterable[Identity]) -> Facts:
 
 def _person_keys(batch: Sequence[Opened], work: Work) -> list[PersonKey]:
     """Under every key of ours: after a rotation the older requests are still recognised."""
+    kids = work.keyring.kids(SERVICES)
     return [
-        PersonKey(
-            work.keyring.fingerprint(kid, domain.person(identity)), received.request_id, received.body.received_at
-        )
+        PersonKey(work.keyring.fingerprint(kid, person), received.request_id, received.body.received_at)
         for received in batch
-        for identity in received.personal.subject.identities
-        for kid in work.keyring.kids(SERVICES)
+        for person in map(domain.person, received.personal.subject.identities)
+        for kid in kids
     ]

@@ -92,11 +92,8 @@ SELECT request_id FROM waiting
 UNION
 SELECT request_id FROM ahead WHERE start IN (SELECT start FROM ahead WHERE request_id = start)
 
--- name: copies_ahead
-SELECT DISTINCT asking.request_id, people.request_id AS waits_for
-FROM unnest($1::uuid[], $2::bytea[], $3::timestamptz[]) AS asking (request_id, hash, received_at)
-    JOIN people ON people.hash = asking.hash
-WHERE people.request_id <> asking.request_id AND people.received_at <= asking.received_at
+-- name: copies
+SELECT hash, request_id, received_at FROM people WHERE hash = ANY($1::bytea[])
 
 -- name: remember_people
 INSERT INTO people (hash, request_id, received_at)

@@ -1,10 +1,12 @@
 """Fan-out's tables: opened requests with their plans, who waits for whom, what was found, added and ordered."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 from habeas.contracts.vocabulary import Action
@@ -45,8 +47,7 @@ class Addition:
     personal: str
 
 
-@dataclass(frozen=True, slots=True)
-class PersonKey:
+class PersonKey(NamedTuple):
     """That a request is about the person with this keyed hash of an identity."""
 
     hash: bytes
@@ -144,13 +145,17 @@ async def take_turns(connection: Connection, keys: Collection[PersonKey]) -> Non
 
 async def copies_ahead(connection: Connection, keys: Collection[PersonKey]) -> frozenset[tuple[UUID, UUID]]:
     """Requests with the copies of the same person that were asked for before and are still being collected."""
-    rows = await connection.fetch(
-        _SQL["copies_ahead"],
-        [key.request_id for key in keys],
-        [key.hash for key in keys],
-        [key.received_at for key in keys],
+    copies: dict[bytes, list[PersonKey]] = defaultdict(list)
+    for row in await connection.fetch(_SQL["copies"], [key.hash for key in keys]):
+        copies[row["hash"]].append(PersonKey(*row))
+    if not copies:
+        return frozenset()
+    return frozenset(
+        (key.request_id, copy.request_id)
+        for key in keys
+        for copy in copies.get(key.hash, ())
+        if copy.request_id != key.request_id and copy.received_at <= key.received_at
     )
-    return frozenset((row["request_id"], row["waits_for"]) for row in rows)
 
 
 async def remember_people(connection: Connection, keys: Collection[PersonKey]) -> None:
