@@ -173,9 +173,9 @@ UPDATE cases
 SET version = changed.version,
     status = changed.status::json,
     closed_at = changed.closed_at,
-    reported = string_to_array(changed.reported, ','),
-    noticed = string_to_array(changed.noticed, ','),
-    said = string_to_array(changed.said, ',')
+    reported = string_to_array(coalesce(changed.reported, ''), ','),
+    noticed = string_to_array(coalesce(changed.noticed, ''), ','),
+    said = string_to_array(coalesce(changed.said, ''), ',')
 FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::text[])
      AS changed (request_id, version, status, closed_at, reported, noticed, said)
 WHERE cases.request_id = changed.request_id

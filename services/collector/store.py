@@ -204,8 +204,8 @@ async def record_results(
         [result.ce_id for result in ordered],
         [result.outcome for result in ordered],
         [as_json(result.summary) for result in ordered],
-        [result.error for result in ordered],
-        [result.found for result in ordered],
+        _seldom([result.error for result in ordered]),
+        _seldom([result.found for result in ordered]),
         [result.body for result in ordered],
         received_at,
     )
@@ -381,9 +381,9 @@ async def save(connection: Connection, saved: Sequence[Saved]) -> None:
         [item.status.version for item in saved],
         texts,
         [item.status.since if item.status.state == RequestState.CLOSED else None for item in saved],
-        [",".join(sorted(item.reported)) for item in saved],
-        [",".join(sorted(item.noticed)) for item in saved],
-        [",".join(sorted(item.said)) for item in saved],
+        _seldom([",".join(sorted(item.reported)) for item in saved]),
+        _seldom([",".join(sorted(item.noticed)) for item in saved]),
+        _seldom([",".join(sorted(item.said)) for item in saved]),
     )
 
 
@@ -442,6 +442,11 @@ def _newest(items: Collection[_Versioned]) -> list[_Versioned]:
     """The highest version of each request's, in the order of their ids."""
     newest = {item.request_id: item for item in sorted(items, key=lambda item: item.version)}
     return [newest[request_id] for request_id in sorted(newest, key=_NUMBER)]
+
+
+def _seldom(values: list[str | None] | list[str]) -> Sequence[str | None]:
+    """A column that seldom has anything: without elements it is NULL in each row, and costs nothing."""
+    return values if any(values) else ()
 
 
 def _key(row: asyncpg.Record) -> AnswerKey:
