@@ -6,9 +6,9 @@ values that it is given.
 
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
-from uuid import UUID
 
 import orjson
+from pydantic_core import to_json
 
 from habeas.contracts.base import Model
 from habeas.contracts.errors import ContractError, Reason
@@ -69,13 +69,6 @@ def _piece(model: Model, name: str) -> orjson.Fragment:
     return orjson.Fragment(member[len(f'{{"{name}":') : -1])
 
 
-def _inner(value: object) -> object:
-    match value:
-        case Written():
-            return orjson.Fragment(value.data)
-        case Model():
-            return orjson.Fragment(value.model_dump_json())
-        case UUID():  # as a database driver makes them, of a class of its own
-            return str(value)
-        case _:
-            raise TypeError
+def _inner(value: object) -> orjson.Fragment:
+    """What orjson does not know: `Written`, models, and ids that a database driver made, of a class of its own."""
+    return orjson.Fragment(value.data if isinstance(value, Written) else to_json(value))

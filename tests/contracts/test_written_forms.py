@@ -189,7 +189,7 @@ def test_a_model_that_writes_a_member_in_its_own_way_has_no_form_with_it() -> No
         Form(amount, "cents")
 
 
-@pytest.mark.parametrize("value", ["\ud800", {1, 2}, 2**70, object(), (IDENTITY, "\ud800")])
+@pytest.mark.parametrize("value", ["\ud800", 2**70, object(), (IDENTITY, "\ud800")])
 def test_what_json_cannot_hold_is_refused_and_not_quoted(value: object) -> None:
     with pytest.raises(ContractError) as refused:
         Form(TASK, "personal").fill(personal=value)
