@@ -1,14 +1,14 @@
 """What the answers of the systems amount to. Pure rules."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Final
 from uuid import UUID
 
 from habeas.contracts.command import Verdict
 from habeas.contracts.result import Record, SummaryItem, TaskFinished
 from habeas.contracts.vocabulary import Action, Did, RequestOutcome, Right, SystemState, TaskErrorCode, TaskOutcome
-from services.collector.answer import ground_for_leaving_out
+from services.collector.answer import ground_for_leaving_out, leaves_nothing_out
 from services.collector.case import Case, Done, Ended, OrderKind, Planned, Result, ReviewReason
 
 OVERRIDING_GROUNDS: Final = "overriding_grounds"
@@ -80,7 +80,7 @@ def error_code(answer: TaskFinished) -> str | None:
     return answer.error.code if known else TaskErrorCode.OTHER
 
 
-def left_out(named: Sequence[SummaryItem], records: Iterable[Record]) -> tuple[SummaryItem, ...]:
+def left_out(named: Sequence[SummaryItem], records: Sequence[Record]) -> tuple[SummaryItem, ...]:
     """Summary items for records of an answer that are kept out of the copy.
 
     Without those that the system has `named` itself: a person is told once. Whether another's rights would be adversely
@@ -88,6 +88,8 @@ def left_out(named: Sequence[SummaryItem], records: Iterable[Record]) -> tuple[S
     """
     exported = any(item.did == Did.EXPORTED for item in named)
     right = Right.PORTABILITY if exported else Right.ACCESS
+    if leaves_nothing_out(records, right, {}):
+        return ()
     counts = Counter(
         (record.category, ground)
         for record in records

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from habeas.contracts.result import Record
 from habeas.contracts.vocabulary import Did, Origin, Right
@@ -12,6 +13,7 @@ RIGHTS_OF_OTHERS = "rights_of_others"
 NOT_PROVIDED = "not_provided_by_person"
 
 PORTABLE_ORIGINS = frozenset({Origin.PROVIDED, Origin.OBSERVED})
+_SHOWS_OTHERS = attrgetter("third_parties")
 _LEFT = frozenset({Did.WITHHELD, Did.REDACTED, Did.RETAINED})
 
 
@@ -63,6 +65,11 @@ def ground_for_leaving_out(record: HeldRecord | Record, right: str, not_covered:
     return None
 
 
+def leaves_nothing_out(records: Iterable[HeldRecord | Record], right: str, not_covered: Mapping[str, str]) -> bool:
+    """Whether no record has such a ground: as nearly always, and told in a fifth of the time."""
+    return right != Right.PORTABILITY and not not_covered and not any(map(_SHOWS_OTHERS, records))
+
+
 def not_covered(contributions: Iterable[Contribution], registry: Registry) -> list[NotCovered]:
     """In the order of the registry, each category once."""
     given = {
@@ -102,8 +109,12 @@ def _labels_of(category: str, labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def _share_out(given: Contribution, right: str, by_name: dict[str, Section]) -> None:
-    withheld: dict[tuple[str, str], int] = {}
     beyond = {left.category: left.ground for left in given.left_out}
+    if leaves_nothing_out(given.records, right, beyond):
+        for record in given.records:
+            by_name[record.category].records.append(record)
+        return
+    withheld: dict[tuple[str, str], int] = {}
     for record in given.records:
         ground = ground_for_leaving_out(record, right, beyond)
         if ground is None:
