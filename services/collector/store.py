@@ -56,8 +56,8 @@ class _Plan(NamedTuple):
 
 _REMEMBERED: Final = 512
 """Requests under way that one process knows by heart: some 5 MB."""
-_PLANS_REMEMBERED: Final = 2048
-"""In a flood plans come long before the answers to them: another 5 MB."""
+_PLANS_REMEMBERED: Final = 1536
+"""In a flood plans come long before the answers to them: another 4 MB."""
 
 _opened: Final = Memo(RequestOpened.model_validate_json, _REMEMBERED)
 _plan: Final = Memo(lambda text: _Plan.of(_SYSTEMS.validate_json(text)), _PLANS_REMEMBERED)
@@ -280,7 +280,7 @@ async def record_progress(connection: Connection, progressed: Mapping[AnswerKey,
 
 
 async def record_deliveries(connection: Connection, deliveries: Collection[NoticeDelivered]) -> None:
-    ordered = sorted(deliveries, key=lambda item: (item.request_id, item.notice, item.recipient, item.ordinal))
+    ordered = sorted(deliveries, key=lambda item: (item.request_id.int, item.notice, item.recipient, item.ordinal))
     await connection.execute(
         _SQL["record_deliveries"],
         [item.request_id for item in ordered],
