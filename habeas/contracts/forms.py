@@ -35,7 +35,7 @@ class Form(Generic[Model_co]):
     def __init__(self, like: Model_co, *own: str) -> None:
         """`own` are the members that each has of its own; their values in `like` stand for any other.
 
-        Raises `ValueError` where there is no such member, or one is not written as its value alone would be.
+        Raises `ValueError` where there is no such member, or where any is not written as its value alone would be.
         """
         self._model = type(like)
         self._own = frozenset(own)
@@ -44,8 +44,11 @@ class Form(Generic[Model_co]):
         key = getattr(self._model, "KEY", "")
         self._key_name = key if key in self._own else None
         self._key = getattr(like, key, None)
-        self._members = {name: None if name in self._own else _piece(like, name) for name in self._model.model_fields}
-        if self.fill(**{name: getattr(like, name) for name in own}).data != like.model_dump_json().encode():
+        values = {name: getattr(like, name) for name in self._model.model_fields}
+        self._members = {
+            name: None if name in self._own else orjson.Fragment(to_json(value)) for name, value in values.items()
+        }
+        if self.fill(**{name: values[name] for name in own}).data != like.model_dump_json().encode():
             raise ValueError(f"{self._model.__name__} is not written as its members are: send the model itself")
 
     def fill(self, **own: object) -> Written[Model_co]:
@@ -62,11 +65,6 @@ class Form(Generic[Model_co]):
         if not data:  # raised here: the value must not stay reachable as the error's context
             raise ContractError(Reason.MEMBER_INVALID, "", "holds a value that JSON cannot: mend it at its source")
         return Written(self._model, data, own[self._key_name] if self._key_name else self._key)
-
-
-def _piece(model: Model, name: str) -> orjson.Fragment:
-    member = model.model_dump_json(include={name}).encode()
-    return orjson.Fragment(member[len(f'{{"{name}":') : -1])
 
 
 def _inner(value: object) -> orjson.Fragment:

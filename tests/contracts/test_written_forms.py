@@ -178,15 +178,14 @@ def test_a_member_that_is_none_is_refused() -> None:
         Form(TASK, "due_on")
 
 
-def test_a_model_that_writes_a_member_in_its_own_way_has_no_form_with_it() -> None:
+def test_a_model_that_writes_a_member_in_its_own_way_has_no_form() -> None:
     class Amount(Model):
         cents: Annotated[int, PlainSerializer(lambda cents: f"{cents / 100:.2f}")]
         currency: str
 
-    amount = Amount(cents=1250, currency="EUR")
-    assert Form(amount, "currency").fill(currency="CHF").data == b'{"cents":"12.50","currency":"CHF"}'
-    with pytest.raises(ValueError, match="Amount is not written as its members are"):
-        Form(amount, "cents")
+    for own in ("cents", "currency"):
+        with pytest.raises(ValueError, match="Amount is not written as its members are"):
+            Form(Amount(cents=1250, currency="EUR"), own)
 
 
 @pytest.mark.parametrize("value", ["\ud800", 2**70, object(), (IDENTITY, "\ud800")])
