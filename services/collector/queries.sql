@@ -202,6 +202,6 @@ SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[])
 ON CONFLICT (request_id) DO NOTHING
 
 -- name: newer_statuses
-SELECT status
+SELECT request_id, status
 FROM cases JOIN unnest($1::uuid[], $2::integer[]) AS sent (request_id, version) USING (request_id)
 WHERE cases.version > sent.version

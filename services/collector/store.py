@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple, Self, TypeVar
@@ -54,15 +55,12 @@ class _Plan(NamedTuple):
         return cls(rows, tasks)
 
 
-_REMEMBERED: Final = 512
-"""Requests under way that one process knows by heart: some 5 MB."""
-_PLANS_REMEMBERED: Final = 1536
-"""In a flood plans come long before the answers to them: another 4 MB."""
-
-_opened: Final = Memo(RequestOpened.model_validate_json, _REMEMBERED)
-_plan: Final = Memo(lambda text: _Plan.of(_SYSTEMS.validate_json(text)), _PLANS_REMEMBERED)
-_status: Final = Memo(StatusChanged.model_validate_json, _REMEMBERED)
-_summary: Final = Memo(_SUMMARY.validate_json, _REMEMBERED)
+# Of how many requests under way one process knows what by heart: some 8 MB in all. In a flood plans come long before
+# the answers to them.
+_opened: Final = Memo(RequestOpened.model_validate_json, 384)
+_plan: Final = Memo(lambda text: _Plan.of(_SYSTEMS.validate_json(text)), 1536)
+_status: Final = Memo(StatusChanged.model_validate_json, 768)
+_summary: Final = lru_cache(maxsize=512)(_SUMMARY.validate_json)
 
 _NUMBER: Final = attrgetter("int")
 """Ids in the order that PostgreSQL has them, without a function of ours for each comparison."""
@@ -139,7 +137,7 @@ async def open_cases(connection: Connection, opened: Collection[RequestOpened]) 
     ordered = _newest(opened)
     texts = [as_json(item) for item in ordered]
     for text, item in zip(texts, ordered, strict=True):
-        _opened.note(text, item)
+        _opened.note(item.request_id, text, item)
     await connection.execute(
         _SQL["open"],
         [item.request_id for item in ordered],
@@ -185,7 +183,7 @@ async def record_plans(connection: Connection, plans: Collection[PlanMade]) -> N
     ordered = _newest(plans)
     texts = [as_json(plan.systems) for plan in ordered]
     for text, plan in zip(texts, ordered, strict=True):
-        _plan.note(text, _Plan.of(plan.systems))
+        _plan.note(plan.request_id, text, _Plan.of(plan.systems))
     await connection.execute(
         _SQL["plan"], [plan.request_id for plan in ordered], [plan.version for plan in ordered], texts
     )
@@ -249,7 +247,7 @@ async def result_body(connection: Connection, key: AnswerKey) -> bytes:
 async def planned_tasks(connection: Connection, request_ids: Collection[UUID]) -> Mapping[UUID, Tasks]:
     """By request, of those that have a plan."""
     rows = await connection.fetch(_SQL["plans"], list(request_ids))
-    return {row["request_id"]: _plan(row["systems"]).tasks for row in rows}
+    return {row["request_id"]: _plan(row["request_id"], row["systems"]).tasks for row in rows}
 
 
 async def record_orphans(connection: Connection, orphans: Collection[Orphan], since: datetime) -> None:
@@ -326,11 +324,11 @@ async def _with_facts(
     found = []
     for request_id, _, status, reported, noticed, said, awaited, withdrawn_at in opened:
         _, _, _, body, systems, *_ = first[request_id]
-        plan = None if systems is None else _plan(systems)
+        plan = None if systems is None else _plan(request_id, systems)
         case = Case(
-            opened=_opened(body),
+            opened=_opened(request_id, body),
             plan=None if plan is None else plan.systems,
-            status=None if status is None else _status(status),
+            status=None if status is None else _status(request_id, status),
             reported=frozenset(reported),
             noticed=frozenset(noticed),
             marketing=marketing,
@@ -374,7 +372,7 @@ async def save(connection: Connection, saved: Sequence[Saved]) -> None:
         return
     texts = [item.text or as_json(item.status) for item in saved]
     for text, item in zip(texts, saved, strict=True):
-        _status.note(text, item.status)
+        _status.note(item.status.request_id, text, item.status)
     await connection.execute(
         _SQL["save"],
         [item.status.request_id for item in saved],
@@ -432,7 +430,7 @@ async def record_answers(
 async def newer_statuses(connection: Connection, versions: Mapping[UUID, int]) -> list[StatusChanged]:
     """The newest status of each of these requests that has one above the version given."""
     rows = await connection.fetch(_SQL["newer_statuses"], list(versions), list(versions.values()))
-    return [_status(row["status"]) for row in rows]
+    return [_status(row["request_id"], row["status"]) for row in rows]
 
 
 _Versioned = TypeVar("_Versioned", RequestOpened, PlanMade)

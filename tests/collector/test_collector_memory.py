@@ -32,12 +32,14 @@ def test_what_is_known_is_not_read_again_and_the_oldest_is_forgotten() -> None:
         read.append(text)
         return text.upper()
 
+    one, two, three = (UUID(int=number) for number in (1, 2, 3))
     memo = Memo(reading, 2)
-    memo.note("a", "A")
-    assert [memo(each) for each in "abab"] == ["A", "B", "A", "B"]
-    assert memo("c") == "C"
-    assert (memo("b"), memo("a")) == ("B", "A")
-    assert read == ["b", "c", "a"]
+    memo.note(one, "a", "A")
+    assert [memo(*each) for each in ((one, "a"), (two, "b"), (one, "a"), (two, "b"))] == ["A", "B", "A", "B"]
+    assert read == ["b"]
+    assert (memo(one, "c"), memo(one, "a")) == ("C", "A")  # the last alone
+    assert (memo(three, "d"), memo(one, "a"), memo(two, "b")) == ("D", "A", "B")
+    assert read == ["b", "c", "a", "d", "b"]
 
 
 async def test_a_status_that_was_rolled_back_was_never_said(pool: Pool) -> None:
