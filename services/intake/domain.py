@@ -164,18 +164,23 @@ def _unclear_requester(personal: SubmissionPersonal) -> ReasonCode | None:
 def _unclear_details(right: Right | str, details: Details, registry: Registry) -> ReasonCode | None:
     """A name that nobody knows limits the request to something, and only a person can find out to what."""
     rectifies = right is Right.RECTIFICATION
-    corrected = {correction.category for correction in details.corrections} if rectifies else set()
-    if not (
-        registry.category_names | registry.not_controller.keys() >= set(details.categories)
-        and registry.purposes.keys() >= set(details.purposes)
-        and registry.category_names >= corrected
-    ):
+    named = details.categories or details.purposes or (rectifies and details.corrections)
+    if named and not _all_known(details, registry, rectifies=rectifies):
         return ReasonCode.SCOPE_UNKNOWN
     if rectifies and not details.corrections:
         return ReasonCode.CORRECTIONS_MISSING
     # A system carries out what it is asked for whole: an erasure "for one purpose" or "of one year" would take more.
     limited = (details.period and right not in COPIES) or (details.purposes and right not in STOPPING)
     return ReasonCode.SCOPE_LIMITED if limited else None
+
+
+def _all_known(details: Details, registry: Registry, *, rectifies: bool) -> bool:
+    corrected = {correction.category for correction in details.corrections} if rectifies else set()
+    return (
+        registry.category_names | registry.not_controller.keys() >= set(details.categories)
+        and registry.purposes.keys() >= set(details.purposes)
+        and registry.category_names >= corrected
+    )
 
 
 def is_proven(identity: Identity, portal: Portal | None, now: datetime) -> bool:
