@@ -35,6 +35,8 @@ async def create_pool(dsn: str, *, schema: str, size: int = 4) -> Pool:
         min_size=1,
         max_size=size,
         command_timeout=35,
+        # A timer of a statement would hold on to the batch in which it was prepared, through the context of the time.
+        max_cached_statement_lifetime=0,
         server_settings={
             "application_name": f"habeas-{schema}",
             "search_path": schema,

@@ -210,7 +210,7 @@ class Portal(Entry):
         trust = self.trusted.get(method)
         if trust is None or level not in _LEVELS:
             return False
-        high_enough = _LEVELS.index(ProofLevel(level)) >= _LEVELS.index(trust.level)
+        high_enough = _LEVELS.index(level) >= _LEVELS.index(trust.level)
         return high_enough and (trust.proves is None or identity_type in trust.proves)
 
 

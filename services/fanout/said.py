@@ -53,13 +53,14 @@ def say_plans(decided: Sequence[Decided], work: Work, *, policy: str) -> None:
         for task, said in zip(asked, personal, strict=True)
     ]
     bodies = [_body(task, text) for task, text in zip(asked, sealed, strict=True)]
-    for task, body in zip(asked, bodies, strict=True):
-        work.send(task.form.topic, body, subject=task.request_id)
     systems = [[_planned(share) for share in of_one] for of_one in shares]
     for each, rows in zip(decided, systems, strict=True):
         request_id = each.request.request_id
         made = PLAN_MADE.fill(request_id=request_id, version=each.version, systems=rows)
         work.send(PROGRESS, made, subject=request_id)
+    # The plans first: an answer that is read before its plan costs its reader twice as much.
+    for task, body in zip(asked, bodies, strict=True):
+        work.send(task.form.topic, body, subject=task.request_id)
 
 
 def cancel(plan: Plan, request: Request, finished: frozenset[str], work: Work) -> None:
