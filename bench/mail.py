@@ -37,7 +37,7 @@ from habeas.contracts.status import Due
 from habeas.contracts.topics import OUTCOMES
 from operations.migrate import migrations_of
 from services.notifier.app import NotifierSettings, assemble
-from services.notifier.domain import Accepted, Mail
+from services.notifier.domain import Accepted, Letter, Mail, Outcome
 from services.notifier.mails import MailRenderer
 from services.notifier.smtp import Postman
 from shared.clock import system_clock
@@ -193,7 +193,7 @@ async def _schema(url: str) -> AsyncIterator[Pool]:
 async def _parts(mails: Sequence[Mail], keys: KeyFile, smtp: str, stack: AsyncExitStack) -> dict[str, Loop]:
     renderer = MailRenderer(load_registry(_REGISTRY))
     records = _records(mails, keys)
-    messages = [(renderer.address(mail), renderer.render(mail, _NOW)) for mail in mails]
+    letters = [renderer.letter(mail, _NOW) for mail in mails]
     postman = Postman(smtp)
     stack.push_async_callback(postman.close)
 
@@ -202,19 +202,15 @@ async def _parts(mails: Sequence[Mail], keys: KeyFile, smtp: str, stack: AsyncEx
 
     async def compose() -> None:
         for mail in mails:
-            renderer.address(mail)
-            renderer.render(mail, _NOW)
+            renderer.letter(mail, _NOW)
+
+    def answered(_letter: Letter, outcome: Outcome) -> None:
+        if not isinstance(outcome, Accepted):
+            raise SystemExit(f"the SMTP server of the measurement said {outcome}")
 
     async def deliver() -> None:
-        waiting = iter(messages)
-
-        async def one_after_another() -> None:
-            for address, message in waiting:
-                outcome = await postman.deliver(renderer.sender, address, message)
-                if not isinstance(outcome, Accepted):
-                    raise SystemExit(f"the SMTP server of the measurement said {outcome}")
-
-        await asyncio.gather(*(one_after_another() for _ in range(4)))
+        waiting = iter(letters)
+        await asyncio.gather(*(postman.deliver(waiting, answered) for _ in range(4)))
 
     return {"receive": take_in, "compose": compose, "smtp": deliver}
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from habeas.contracts.topics import OUTCOMES
 from services.notifier.desk import Desk
 from services.notifier.handlers import Handlers
-from services.notifier.letters import Reader, poster
+from services.notifier.letters import Reader, writer
 from services.notifier.mails import MailRenderer
 from services.notifier.pages import AnswerPages
 from services.notifier.smtp import Postman
@@ -33,7 +33,7 @@ def assemble(context: Context[NotifierSettings]) -> Parts:
     settings = context.settings
     reader = Reader(context.keys, settings.public_url)
     postman = Postman(settings.smtp_url, size=settings.smtp_connections)
-    renderer = MailRenderer(context.registry)
+    write = writer(reader, MailRenderer(context.registry))
     pages = AnswerPages(
         pool=context.pool,
         open_notice=reader.answer,
@@ -47,8 +47,8 @@ def assemble(context: Context[NotifierSettings]) -> Parts:
     async def beside(consumer: Consumer) -> AsyncIterator[None]:
         worker = Worker(
             pool=context.pool,
-            open_mail=reader.mail,
-            post=poster(renderer, postman),
+            write=write,
+            deliver=postman.deliver,
             outbox=consumer.outbox,
             clock=context.clock,
             conversations=settings.smtp_connections,

@@ -91,6 +91,10 @@ class Desk:
     async def next(self) -> Waiting:
         return await self._queue.get()
 
+    def next_at_once(self) -> Waiting | None:
+        """None where nothing waits."""
+        return None if self._queue.empty() else self._queue.get_nowait()
+
     def clear(self, claimed: Claimed) -> None:
         """It is answered for, or given up."""
         self._leases[claimed.lease] -= 1

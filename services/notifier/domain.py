@@ -63,6 +63,16 @@ class Mail:
     """Where the answer can be fetched."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Letter:
+    """A mail as it goes out, told from others by being another."""
+
+    sender: str
+    recipient: str = field(repr=False)
+    content: bytes = field(repr=False)
+    """A whole RFC 5322 message with CRLF line ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """The right to fetch one answer. Only its digest stands in clear; the token itself is sealed beside it, so that
@@ -116,6 +126,9 @@ class Bounced:
 
 
 Outcome = Accepted | Deferred | Bounced
+
+Answered = Callable[[Letter, Outcome], None]
+"""Told what came of a letter, once for each."""
 
 
 class State(StrEnum):

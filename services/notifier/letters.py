@@ -1,13 +1,12 @@
 """Between the event, the row and the mail: what is sealed is opened here and nowhere else."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
 from uuid import UUID
 
 from habeas.contracts import KeyFile, Keyring, Place
 from habeas.contracts.catalogue import read_personal
-from services.notifier.domain import Key, Mail, Outcome, Token, new_token, open_token
+from services.notifier.domain import Key, Letter, Mail, Token, new_token, open_token
 from services.notifier.mails import MailRenderer
 from services.notifier.store import Claimed, NewNotice, StoredAnswer
 from shared.events import SERVICES, NoticePersonal, NoticeRequested
@@ -57,16 +56,13 @@ class Reader:
         return Mail(body, read_personal(self._keys.keyring(), place, body.personal, NoticePersonal), link)
 
 
-class Deliverer(Protocol):
-    """As `services.notifier.smtp.Postman` is."""
+def writer(reader: Reader, renderer: MailRenderer) -> Callable[[Claimed, datetime], Letter]:
+    """What makes the worker's letters of the rows it has claimed, dated with an instant.
 
-    async def deliver(self, sender: str, recipient: str, message: bytes) -> Outcome: ...
+    Raises `AddressError` where it can go to nobody, and as `Reader.mail` and `MailRenderer.letter` do.
+    """
 
+    def write(claimed: Claimed, at: datetime) -> Letter:
+        return renderer.letter(reader.mail(claimed), at)
 
-def poster(renderer: MailRenderer, postman: Deliverer) -> Callable[[Mail, datetime], Awaitable[Outcome]]:
-    """What the worker calls for each mail."""
-
-    async def post(mail: Mail, at: datetime) -> Outcome:
-        return await postman.deliver(renderer.sender, renderer.address(mail), renderer.render(mail, at))
-
-    return post
+    return write

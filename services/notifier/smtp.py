@@ -8,14 +8,16 @@ An outcome is a value, and no exception's text leaves this module: servers quote
 
 import asyncio
 import ssl
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final, cast
 from urllib.parse import unquote, urlsplit
 
 import structlog
 from aiosmtplib import SMTP, SMTPException
 
-from services.notifier.conversation import BrokenOffError, Conversation, StaleError
-from services.notifier.domain import Deferred, NotifierError, Outcome
+from services.notifier.conversation import Conversation, StaleError
+from services.notifier.domain import Answered, Deferred, Letter, NotifierError
 
 _log = structlog.get_logger(__name__)
 
@@ -55,31 +57,40 @@ class Postman:
         self._idle: list[Conversation] = []
         self._free = asyncio.Semaphore(size)
 
-    async def deliver(self, sender: str, recipient: str, message: bytes) -> Outcome:
-        """One mail to one recipient; `message` is a whole RFC 5322 message with CRLF line ends.
+    async def deliver(self, letters: Iterator[Letter], answered: Answered) -> None:
+        """One mail after the other, over one connection, until there is no more. Each letter that is taken from
+        `letters` is answered for, most of them one by one; the next ones are then taken.
 
-        Accepted means that the server has answered 2xx after the last byte. A connection that dies between the first
-        byte and that answer is Deferred: the server may have taken the mail, and the next attempt repeats it under the
-        same Message-ID. One that turns out to be dead before is replaced, and the mail loses nothing by it.
+        Accepted means that the server has answered 2xx after the last byte. Where a connection dies between the first
+        byte and that answer, the mail is Deferred: the server may have taken it, and the next attempt repeats it under
+        the same Message-ID. A connection that turns out to be dead before is replaced, and no mail loses by it.
         """
         async with self._free:
-            while self._idle:
-                conversation = self._idle.pop()
-                try:
-                    return await self._converse(conversation, sender, recipient, message)
-                except StaleError:  # servers hang up on idle clients
-                    continue
-            try:
-                conversation = await self._connect()
-            except _TROUBLE as error:
-                code = getattr(error, "code", None)
-                _log.warning("smtp_unreachable", error=type(error).__name__, code=code)
-                return Deferred(code)
-            try:
-                return await self._converse(conversation, sender, recipient, message)
-            except StaleError as stale:
-                _log.warning("smtp_hung_up", code=stale.code)
-                return Deferred(stale.code)
+            left: Sequence[Letter] = ()
+            while left := left or list(islice(letters, self._idle[-1].at_once if self._idle else 1)):
+                left = await self._deliver(left, answered)
+
+    async def _deliver(self, letters: Sequence[Letter], answered: Answered) -> Sequence[Letter]:
+        """Some of them; returns the others."""
+        was_idle = bool(self._idle)
+        try:
+            conversation = self._idle.pop() if was_idle else await self._connect()
+        except _TROUBLE as error:
+            code = getattr(error, "code", None)
+            _log.warning("smtp_unreachable", error=type(error).__name__, code=code)
+            for letter in letters:
+                answered(letter, Deferred(code))
+            return ()
+        sent, left = letters[: conversation.at_once], letters[conversation.at_once :]
+        try:
+            await self._converse(conversation, sent, answered)
+        except StaleError as stale:
+            if was_idle:  # servers hang up on idle clients
+                return letters
+            _log.warning("smtp_hung_up", code=stale.code)
+            for letter in sent:
+                answered(letter, Deferred(stale.code))
+        return left
 
     async def close(self) -> None:
         """Idempotent. Connections in use close after their mail, when this is called again."""
@@ -105,20 +116,12 @@ class Postman:
             client.close()
             raise
 
-    async def _converse(self, conversation: Conversation, sender: str, recipient: str, message: bytes) -> Outcome:
+    async def _converse(self, conversation: Conversation, letters: Sequence[Letter], answered: Answered) -> None:
         """Raises `StaleError`."""
         try:
-            outcome = await conversation.send(sender, recipient, message)
-        except StaleError:
-            conversation.close()
-            raise
-        except BrokenOffError:
-            conversation.close()
-            _log.warning("smtp_broken_off")
-            return Deferred()
+            await conversation.send(letters, answered)
         except BaseException:
             conversation.close()
             raise
         if conversation.is_open:
             self._idle.append(conversation)
-        return outcome

@@ -8,9 +8,10 @@ twice after a crash.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from time import monotonic
 from typing import Final, Protocol, Self
 
@@ -20,8 +21,8 @@ import structlog
 from habeas.contracts.catalogue import write
 from habeas.contracts.topics import PROGRESS
 from services.notifier import store
-from services.notifier.desk import LEASE, Desk
-from services.notifier.domain import AddressError, Bounced, Deferred, Mail, Outcome, State, judge
+from services.notifier.desk import LEASE, Desk, Waiting
+from services.notifier.domain import AddressError, Answered, Bounced, Deferred, Letter, Outcome, State, judge
 from services.notifier.store import Claimed, Finished
 from shared.clock import Clock
 from shared.database import Connection, Pool
@@ -47,33 +48,34 @@ class Outbox(Protocol):
     async def publish(self, records: Sequence[Outgoing]) -> None: ...
 
 
-Open = Callable[[Claimed], Mail]
-"""The opened mail of a claimed row. May raise: the mail is then tried again later."""
+Write = Callable[[Claimed, datetime], Letter]
+"""Makes the letter of a claimed row, dated with the instant. Raises `AddressError` where it can go to nobody; where it
+raises anything else, the mail is tried again later."""
 
-Post = Callable[[Mail, datetime], Awaitable[Outcome]]
-"""Renders and delivers a mail dated with the instant. Raises `AddressError` where no address can be made of it."""
+Deliver = Callable[[Iterator[Letter], Answered], Awaitable[None]]
+"""Takes letters, some at a time, and answers for each that it has taken, until there are no more."""
 
 
 class Worker:
     """Run `run` as one task; `wake` it after notices were recorded; `stop` it and await the task.
 
-    `conversations` mails are posted at a time; further ones wait on the desk for their turn.
+    `conversations` times `deliver` runs side by side; further mails wait on the desk for their turn.
     """
 
     def __init__(
         self,
         *,
         pool: Pool,
-        open_mail: Open,
-        post: Post,
+        write: Write,
+        deliver: Deliver,
         outbox: Outbox,
         clock: Clock,
         conversations: int = 8,
         desk: Desk | None = None,
     ) -> None:
         self._pool = pool
-        self._open = open_mail
-        self._post = post
+        self._write = write
+        self._deliver = deliver
         self._outbox = outbox
         self._clock = clock
         self._conversations = conversations
@@ -213,32 +215,54 @@ class Worker:
     async def _converse(self) -> None:
         """One of the lanes: mail after mail."""
         while True:
-            waiting = await self._desk.next()
-            if self._is_present() and monotonic() < waiting.begin_by:
-                self._answered.append(await self._send(waiting.claimed))
-            else:  # by the time it is out, somebody else may have sent it; its lease is ended, and it is due again
-                self._desk.clear(waiting.claimed)
-                _log.warning("notice_not_begun", notice=waiting.claimed.key.notice)
-            self._desk.awake.set()
+            first = await self._desk.next()
+            under_way: dict[Letter, Claimed] = {}
+            try:
+                await self._deliver(self._letters(first, under_way), partial(self._note_answered, under_way))
+            except Exception as error:  # the fault is ours; it must not hold up the mails after it
+                for claimed in under_way.values():
+                    self._note_failed(claimed, error)
 
-    async def _send(self, claimed: Claimed) -> Finished:
-        now = self._clock()
-        outcome: Outcome
-        try:
-            outcome = await self._post(self._open(claimed), now)
-        except AddressError:
-            outcome = Bounced()
-        except Exception as error:  # one mail that cannot be made must not hold up the others; it waits to be mended
-            _log.error(
-                "notice_failed",
-                request_id=str(claimed.key.request_id),
-                notice=claimed.key.notice,
-                error=type(error).__name__,
-                exc_info=error,
-            )
-            outcome = Deferred()
+    def _letters(self, first: Waiting, under_way: dict[Letter, Claimed]) -> Iterator[Letter]:
+        """Of what waits, each made when it is asked for."""
+        waiting: Waiting | None = first
+        while waiting is not None:
+            claimed = waiting.claimed
+            if not self._is_present() or monotonic() >= waiting.begin_by:
+                # By the time it is out, somebody else may have sent it; its lease is ended, and it is due again.
+                self._desk.clear(claimed)
+                self._desk.awake.set()
+                _log.warning("notice_not_begun", notice=claimed.key.notice)
+            else:
+                try:
+                    letter = self._write(claimed, self._clock())
+                except AddressError:
+                    self._note(claimed, Bounced())
+                except Exception as error:  # one mail that cannot be made must not hold up the others
+                    self._note_failed(claimed, error)
+                else:
+                    under_way[letter] = claimed
+                    yield letter
+            waiting = self._desk.next_at_once()
+
+    def _note_answered(self, under_way: dict[Letter, Claimed], letter: Letter, outcome: Outcome) -> None:
+        self._note(under_way.pop(letter), outcome)
+
+    def _note_failed(self, claimed: Claimed, error: Exception) -> None:
+        """The mail waits for it to be mended."""
+        _log.error(
+            "notice_failed",
+            request_id=str(claimed.key.request_id),
+            notice=claimed.key.notice,
+            error=type(error).__name__,
+            exc_info=error,
+        )
+        self._note(claimed, Deferred())
+
+    def _note(self, claimed: Claimed, outcome: Outcome) -> None:
         verdict = judge(outcome, attempts=claimed.attempts, recorded_at=claimed.recorded_at, now=self._clock())
-        return Finished(claimed, verdict)
+        self._answered.append(Finished(claimed, verdict))
+        self._desk.awake.set()
 
     async def _commit(self, connection: Connection, finished: Sequence[Finished]) -> None:
         async with connection.transaction():

@@ -60,5 +60,5 @@ def words(text: str) -> str:
 
 def both_forms(renderer: MailRenderer, sent: Mail) -> tuple[str, str]:
     """The words of the text and of the page."""
-    message = parsed(renderer.render(sent, NOW))
+    message = parsed(renderer.letter(sent, NOW).content)
     return words(part(message, "plain")), words(" ".join(Page(part(message, "html")).text))

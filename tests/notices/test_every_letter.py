@@ -209,8 +209,8 @@ def test_each_letter_says_what_it_must(renderer: MailRenderer, notice: Notice, r
 def test_each_letter_is_whole(renderer: MailRenderer, notice: Notice, right: str, audience: str) -> None:
     """No hole of a template, no word of the code, no line that is too long, and the same bytes each time."""
     sent = letter(notice, right, audience)
-    raw = renderer.render(sent, NOW)
-    assert raw == renderer.render(sent, NOW)
+    raw = renderer.letter(sent, NOW).content
+    assert raw == renderer.letter(sent, NOW).content
     message = parsed(raw)
     assert message["Message-ID"] == f"<{notice}.requester.1.{REQUEST}@ale.example>"
     for form in both_forms(renderer, sent):
@@ -246,7 +246,7 @@ def test_a_bystander_reads_the_same_whatever_was_found_or_done(
 ) -> None:
     """Not even whether anything was held: neither in the text nor in a header, the length or the link."""
     mails = {
-        renderer.render(
+        renderer.letter(
             mail(
                 notice,
                 link=link,
@@ -255,7 +255,7 @@ def test_a_bystander_reads_the_same_whatever_was_found_or_done(
                 person={"audience": audience} | (BYSTANDER if full else {}),
             ),
             NOW,
-        )
+        ).content
         for notice, link, reason, full in product(
             set(NOTICES) - {Notice.ACKNOWLEDGED},
             (None, LINK),
@@ -272,7 +272,7 @@ def test_a_bystander_reads_the_same_whatever_was_found_or_done(
 
 def test_a_bystander_is_told_that_the_report_was_received(renderer: MailRenderer) -> None:
     reports = {
-        renderer.render(
+        renderer.letter(
             mail(
                 "acknowledged",
                 right=right,
@@ -280,7 +280,7 @@ def test_a_bystander_is_told_that_the_report_was_received(renderer: MailRenderer
                 person=BYSTANDER | {"audience": Audience.BYSTANDER},
             ),
             NOW,
-        )
+        ).content
         for right, code in product(("erasure", "unclassified", "access"), ("child_reported", None))
     }
     (raw,) = reports
@@ -344,7 +344,7 @@ def test_what_a_right_does_not_cover_stands_in_every_answer_with_its_ground(rend
 def test_nothing_held_does_not_deny_what_is_merely_not_covered(renderer: MailRenderer) -> None:
     beyond = (NotCovered(system="payments", category="charges", ground="not_provided_by_person"),)
     sent = letter(Notice.NOTHING_HELD, "portability", Audience.PERSON, not_covered=beyond)
-    assert parsed(renderer.render(sent, NOW))["Subject"].endswith("nothing in what it covers")
+    assert parsed(renderer.letter(sent, NOW).content)["Subject"].endswith("nothing in what it covers")
     for form in both_forms(renderer, sent):
         assert "we hold no data about you that this right covers" in form
 
@@ -397,7 +397,8 @@ def test_what_was_done_and_what_was_left_stand_apart(
 ) -> None:
     line = item("support", "support_conversations", **given)  # type: ignore[arg-type]
     text = part(
-        parsed(renderer.render(mail("partially_completed", right=right, person={"statement": (line,)}), NOW)), "plain"
+        parsed(renderer.letter(mail("partially_completed", right=right, person={"statement": (line,)}), NOW).content),
+        "plain",
     )
     assert ("WHAT WE DID" in text) != left
     assert words(text).count("Support conversations: 2 records") == 1

@@ -75,10 +75,10 @@ def test_a_form_says_what_a_letter_of_its_own_says(
 ) -> None:
     person = {"name": name, "statement": statement, "audience": audience}
     given_mail = mail(kind, reference=reference, link=link, right=right, person=person)
-    by_form = renderer().render(given_mail, NOW)
+    by_form = renderer().letter(given_mail, NOW).content
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(render, "Blanks", Filled)
-        assert content(by_form) == content(renderer().render(given_mail, NOW))
+        assert content(by_form) == content(renderer().letter(given_mail, NOW).content)
     head, _, body = by_form.partition(b"\r\n\r\n")
     assert body.isascii()
     assert max(map(len, body.split(b"\r\n"))) <= 76
@@ -102,7 +102,7 @@ def test_one_form_serves_many_people_and_none_sees_another() -> None:
         )
         for number in range(50)
     ]
-    letters = [content(made.render(person, NOW)) for person in people]
+    letters = [content(made.letter(person, NOW).content) for person in people]
     assert made._form.cache_info().misses == 1
     for number, (headers, text, html) in enumerate(letters):
         for form in (text, html):
@@ -148,7 +148,7 @@ def test_values_are_escaped_for_the_text_around_them() -> None:
 
 def test_a_mail_to_a_mailbox_in_letters_of_its_own_is_a_message_in_utf8() -> None:
     """RFC 6532: such an address stands in the header as it is."""
-    raw = renderer().render(mail("acknowledged", person={"email": "jürgen@example.com"}), NOW)
+    raw = renderer().letter(mail("acknowledged", person={"email": "jürgen@example.com"}), NOW).content
     message = email.message_from_bytes(raw, policy=email.policy.SMTPUTF8)
     assert isinstance(message, EmailMessage)
     assert "jürgen@example.com" in raw.partition(b"\r\n\r\n")[0].decode()
@@ -157,5 +157,5 @@ def test_a_mail_to_a_mailbox_in_letters_of_its_own_is_a_message_in_utf8() -> Non
 def test_the_privacy_teams_letters_fill_no_place_among_the_forms() -> None:
     made = MailRenderer(load_registry(ROOT / "registry" / "ale.toml"))
     sent: Mail = mail("dpo_triage")
-    assert made.render(sent, NOW) == renderer().render(sent, NOW)
+    assert made.letter(sent, NOW).content == renderer().letter(sent, NOW).content
     assert made._form.cache_info().currsize == 0

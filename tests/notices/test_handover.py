@@ -25,6 +25,7 @@ from shared.database import Connection, Pool
 from shared.events import NoticePersonal, NoticeRequested
 from shared.messaging.outbox import Outgoing
 from shared.messaging.work import Work
+from tests.notices.posting import Posting
 from tests.notices.samples import ANSWER, NOW, notice, personal, sealed_event
 
 URL = "https://privacy.ale.example"
@@ -84,7 +85,15 @@ class House:
             self.sent.append(given)
             return Accepted(250)
 
-        return Worker(pool=self.pool, open_mail=open_mail, post=post, outbox=self, clock=lambda: NOW, desk=self.desk)
+        posting = Posting(open_mail, post)
+        return Worker(
+            pool=self.pool,
+            write=posting.write,
+            deliver=posting.deliver,
+            outbox=self,
+            clock=lambda: NOW,
+            desk=self.desk,
+        )
 
     async def staffed(self) -> None:
         async def is_staffed() -> bool:
@@ -280,10 +289,11 @@ async def test_after_the_database_was_away_nothing_is_begun_that_others_may_have
         await go_on.wait()
         return Accepted(250)
 
+    posting = Posting(Reader(house.keys, URL).mail, post)
     worker = Worker(
         pool=house.pool,
-        open_mail=Reader(house.keys, URL).mail,
-        post=post,
+        write=posting.write,
+        deliver=posting.deliver,
         outbox=house,
         clock=lambda: NOW,
         conversations=1,

@@ -10,10 +10,10 @@ import pytest
 
 from habeas.contracts import ContractError, KeyFile, Keyring
 from services.notifier import store
-from services.notifier.domain import Accepted, Mail, Outcome
-from services.notifier.letters import Reader, new_notice, poster
+from services.notifier.domain import Key, Mail
+from services.notifier.letters import Reader, new_notice, writer
 from services.notifier.mails import MailRenderer
-from services.notifier.store import Lease
+from services.notifier.store import Claimed, Lease
 from shared.database import Pool
 from shared.registry import Registry
 from tests.notices.samples import ANSWER, NOW, notice, personal, sealed_event
@@ -87,15 +87,11 @@ async def test_a_row_pasted_to_another_request_does_not_open(pool: Pool, keyring
         Reader(keys, "https://x").mail(claimed)
 
 
-async def test_what_is_posted_is_rendered_for_its_recipient(registry: Registry) -> None:
-    posted: list[tuple[str, str, bytes]] = []
-
-    class Box:
-        async def deliver(self, sender: str, recipient: str, message: bytes) -> Outcome:
-            posted.append((sender, recipient, message))
-            return Accepted(250)
-
-    renderer = MailRenderer(registry)
-    letter = Mail(notice(), personal())
-    assert await poster(renderer, Box())(letter, NOW) == Accepted(250)
-    assert posted == [("privacy@ale.example", "ana@example.com", renderer.render(letter, NOW))]
+def test_what_is_claimed_is_written_to_its_recipient(registry: Registry, keyring: Keyring, keys: KeyFile) -> None:
+    renderer, body, person = MailRenderer(registry), notice(), personal()
+    claimed = Claimed(
+        Key(body.request_id, "acknowledged", "requester", 1), sealed_event(keyring, body, person), NOW, 1, uuid4()
+    )
+    letter = writer(Reader(keys, "https://x"), renderer)(claimed, NOW)
+    assert (letter.sender, letter.recipient) == ("privacy@ale.example", "ana@example.com")
+    assert letter.content == renderer.letter(Mail(body, person), NOW).content

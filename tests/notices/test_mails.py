@@ -108,7 +108,7 @@ def renderer() -> MailRenderer:
 
 @pytest.mark.parametrize("name", MAILS)
 def test_each_mail_says_what_it_must_in_both_its_forms(renderer: MailRenderer, name: str) -> None:
-    message = parsed(renderer.render(MAILS[name], NOW))
+    message = parsed(renderer.letter(MAILS[name], NOW).content)
     page = Page(part(message, "html"))
     for form in (words(part(message, "plain")), words(" ".join(page.text))):
         for phrase in ("HB-7K3M-Q2P9", *MUST_SAY[name]):
@@ -117,7 +117,7 @@ def test_each_mail_says_what_it_must_in_both_its_forms(renderer: MailRenderer, n
 
 @pytest.mark.parametrize("name", MAILS)
 def test_the_html_is_one_well_formed_column_that_loads_nothing(renderer: MailRenderer, name: str) -> None:
-    html = part(parsed(renderer.render(MAILS[name], NOW)), "html")
+    html = part(parsed(renderer.letter(MAILS[name], NOW).content), "html")
     page = Page(html)
     assert page.open == []
     assert page.loads == []
@@ -125,13 +125,13 @@ def test_the_html_is_one_well_formed_column_that_loads_nothing(renderer: MailRen
     assert "prefers-color-scheme: dark" in html
     assert 'name="viewport"' in html
     assert all(link.startswith("https://") for link in page.links)
-    assert all(link in part(parsed(renderer.render(MAILS[name], NOW)), "plain") for link in page.links)
+    assert all(link in part(parsed(renderer.letter(MAILS[name], NOW).content), "plain") for link in page.links)
 
 
 @pytest.mark.parametrize("name", MAILS)
 def test_the_headers_make_a_repeat_recognisable(renderer: MailRenderer, name: str) -> None:
     subject = MAILS[name].notice
-    message = parsed(renderer.render(MAILS[name], NOW))
+    message = parsed(renderer.letter(MAILS[name], NOW).content)
     assert message["X-Habeas-Request"] == str(REQUEST)
     assert message["X-Habeas-Notice"] == subject.notice
     assert message["Message-ID"] == f"<{subject.notice}.{subject.recipient}.1.{REQUEST}@ale.example>"
@@ -143,7 +143,7 @@ def test_the_headers_make_a_repeat_recognisable(renderer: MailRenderer, name: st
     assert [item.get_content_type() for item in message.iter_parts()] == ["text/plain", "text/html"]
     assert "HB-7K3M-Q2P9" in message["Subject"]
     assert "Müller" not in message["Subject"]
-    assert renderer.render(MAILS[name], NOW) == renderer.render(MAILS[name], NOW)
+    assert renderer.letter(MAILS[name], NOW).content == renderer.letter(MAILS[name], NOW).content
 
 
 def test_another_notice_recipient_ordinal_or_request_has_another_message_id(renderer: MailRenderer) -> None:
@@ -155,22 +155,22 @@ def test_another_notice_recipient_ordinal_or_request_has_another_message_id(rend
         {"notice": "refused"},
     ]
     mails = [first, *(replace(first, notice=first.notice.model_copy(update=change)) for change in others)]
-    assert len({parsed(renderer.render(item, NOW))["Message-ID"] for item in mails}) == len(mails)
+    assert len({parsed(renderer.letter(item, NOW).content)["Message-ID"] for item in mails}) == len(mails)
 
 
 def test_there_is_a_mail_for_every_notice(renderer: MailRenderer) -> None:
     for kind in Notice:
-        assert renderer.render(mail(kind), NOW)
+        assert renderer.letter(mail(kind), NOW).content
 
 
 def test_a_notice_without_a_letter_says_so(renderer: MailRenderer) -> None:
     with pytest.raises(UnknownNoticeError, match=r"en/lapsed\.jinja"):
-        renderer.render(mail("lapsed"), NOW)
+        renderer.letter(mail("lapsed"), NOW)
 
 
 @pytest.mark.parametrize("name", MAILS)
 def test_the_wire_format_is_crlf_in_seven_bits_and_short_lines(renderer: MailRenderer, name: str) -> None:
-    raw = renderer.render(MAILS[name], NOW)
+    raw = renderer.letter(MAILS[name], NOW).content
     assert raw.isascii()
     assert b"\n" not in raw.replace(b"\r\n", b"")
     assert b"\r" not in raw.replace(b"\r\n", b"")
@@ -192,7 +192,7 @@ def test_the_wire_format_is_crlf_in_seven_bits_and_short_lines(renderer: MailRen
     ],
 )
 def test_a_name_that_is_none_is_left_out_or_cleaned(renderer: MailRenderer, name: str) -> None:
-    raw = renderer.render(mail("acknowledged", person={"name": name}), NOW)
+    raw = renderer.letter(mail("acknowledged", person={"name": name}), NOW).content
     message = parsed(raw)
     assert message["Bcc"] is None
     for form in ("plain", "html"):
@@ -205,8 +205,8 @@ def test_a_name_that_is_none_is_left_out_or_cleaned(renderer: MailRenderer, name
 
 @given(st.text(max_size=60))
 def test_no_name_breaks_out_of_the_page_or_of_a_header(name: str) -> None:
-    raw = _renderer().render(mail("acknowledged", person={"name": name}), NOW)
-    plain = _renderer().render(mail("acknowledged", person={"name": None}), NOW)
+    raw = _renderer().letter(mail("acknowledged", person={"name": name}), NOW).content
+    plain = _renderer().letter(mail("acknowledged", person={"name": None}), NOW).content
     assert parsed(raw).items() == parsed(plain).items()
     assert Page(part(parsed(raw), "html")).tags == Page(part(parsed(plain), "html")).tags
 
@@ -215,13 +215,13 @@ def test_what_systems_write_is_escaped(renderer: MailRenderer) -> None:
     item = StatementItem(system="crm", category="a.b_c", did="deleted", count=1, ground="of_our_own")
     reference = '"><script>alert(1)</script>'
     sent = mail("completed", reference=reference, right="erasure", person={"statement": (item,)})
-    page = Page(part(parsed(renderer.render(sent, NOW)), "html"))
+    page = Page(part(parsed(renderer.letter(sent, NOW).content), "html"))
     assert "script" not in page.tags
     assert reference in " ".join(page.text)
 
 
 def said(renderer: MailRenderer, sent: Mail) -> str:
-    return words(part(parsed(renderer.render(sent, NOW)), "plain"))
+    return words(part(parsed(renderer.letter(sent, NOW).content), "plain"))
 
 
 def test_what_differs_only_in_its_year_is_one_line(renderer: MailRenderer) -> None:
@@ -246,7 +246,7 @@ def test_to_blacken_is_to_erase_in_an_erasure_and_to_leave_out_in_a_copy(rendere
 def test_what_is_kept_without_a_date_names_the_rule(renderer: MailRenderer) -> None:
     item = StatementItem(system="payments", category="charges", did="retained", count=2)
     text = words(
-        part(parsed(renderer.render(mail("partially_completed", person={"statement": (item,)}), NOW)), "plain")
+        part(parsed(renderer.letter(mail("partially_completed", person={"statement": (item,)}), NOW).content), "plain")
     )
     assert "Tax and accounting law obliges us" in text
     assert "Until: The end of the accounting period of each charge." in text
@@ -255,7 +255,7 @@ def test_what_is_kept_without_a_date_names_the_rule(renderer: MailRenderer) -> N
 def test_a_ground_that_is_not_in_the_catalogue_is_still_named(renderer: MailRenderer) -> None:
     item = StatementItem(system="billing", category="invoices", did="retained", count=2, ground="house_rule")
     text = words(
-        part(parsed(renderer.render(mail("partially_completed", person={"statement": (item,)}), NOW)), "plain")
+        part(parsed(renderer.letter(mail("partially_completed", person={"statement": (item,)}), NOW).content), "plain")
     )
     assert "house_rule" in text
 
@@ -265,7 +265,7 @@ def test_words_new_to_us_are_no_reason_to_fail(renderer: MailRenderer) -> None:
     item = StatementItem(system="crm", category="leads", did="teleported", count=2)
     note = SystemNote(system="erp", state="dreaming", outcome="puzzled")
     sent = mail("completed", right="new_right", person={"statement": (item,), "systems": (note,)})
-    text = words(part(parsed(renderer.render(sent, NOW)), "plain"))
+    text = words(part(parsed(renderer.letter(sent, NOW).content), "plain"))
     assert "Leads: 2 records dealt with" in text
     assert "something about your data" in text
 
@@ -273,21 +273,21 @@ def test_words_new_to_us_are_no_reason_to_fail(renderer: MailRenderer) -> None:
 def test_a_system_with_a_statement_is_not_named_as_empty(renderer: MailRenderer) -> None:
     finished = SystemNote(system="support", state="finished", outcome="completed")
     sent = mail("completed", right="erasure", person={"statement": (DELETED,), "systems": (finished, NOT_FOUND)})
-    text = part(parsed(renderer.render(sent, NOW)), "plain")
+    text = part(parsed(renderer.letter(sent, NOW).content), "plain")
     assert "- Support:" not in text
     assert "- Payments:" in text
 
 
 def test_the_authority_follows_the_person(renderer: MailRenderer) -> None:
     for place, name in (("FR", "CNIL"), ("DE-BY", "Bayerisches"), ("IT", "Berliner"), (None, "Berliner")):
-        text = part(parsed(renderer.render(mail("refused", jurisdiction=place), NOW)), "plain")
+        text = part(parsed(renderer.letter(mail("refused", jurisdiction=place), NOW).content), "plain")
         assert name in text
         assert ("The one where you live is" in words(text)) == (place in {"FR", "DE-BY"})
 
 
 @pytest.mark.parametrize("language", ["de-AT", "EN", "xx", "en-GB"])
 def test_a_language_without_words_falls_back_to_the_controllers(renderer: MailRenderer, language: str) -> None:
-    message = parsed(renderer.render(mail("acknowledged", person={"language": language}), NOW))
+    message = parsed(renderer.letter(mail("acknowledged", person={"language": language}), NOW).content)
     assert message["Content-Language"] == "en"
 
 
@@ -310,14 +310,14 @@ def test_a_language_without_words_falls_back_to_the_controllers(renderer: MailRe
 )
 def test_an_address_that_is_none_is_refused_without_being_quoted(renderer: MailRenderer, address: str | None) -> None:
     with pytest.raises(AddressError) as refused:
-        renderer.render(mail("acknowledged", person={"email": address}), NOW)
+        renderer.letter(mail("acknowledged", person={"email": address}), NOW)
     assert not address or address not in str(refused.value)
 
 
 def test_a_domain_in_letters_of_its_own_travels_in_ascii(renderer: MailRenderer) -> None:
     sent = mail("acknowledged", person={"email": "ana@müller.example"})
-    assert renderer.address(sent) == "ana@xn--mller-kva.example"
-    assert parsed(renderer.render(sent, NOW))["To"] == "ana@xn--mller-kva.example"
+    assert renderer.letter(sent, NOW).recipient == "ana@xn--mller-kva.example"
+    assert parsed(renderer.letter(sent, NOW).content)["To"] == "ana@xn--mller-kva.example"
 
 
 @pytest.mark.parametrize("value", ["a\r\nBcc: b", "a\nb", "a\rb", "a\x00b", "a\u2028b", "a" * 901])
@@ -350,4 +350,4 @@ def test_filling_keeps_every_word_whole_and_lines_short(given_words: list[str], 
 def test_dates_are_the_controllers_days(renderer: MailRenderer) -> None:
     """23:30 UTC on 1 March is 2 March in Berlin."""
     sent = mail("acknowledged", received_at=datetime(2026, 3, 1, 23, 30, tzinfo=UTC))
-    assert "Received: 2 March 2026" in part(parsed(renderer.render(sent, NOW)), "plain")
+    assert "Received: 2 March 2026" in part(parsed(renderer.letter(sent, NOW).content), "plain")

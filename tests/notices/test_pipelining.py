@@ -1,81 +1,22 @@
 """Several commands in one write (RFC 2920), against a server whose every reply is written down."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import pytest
 
 from services.notifier.domain import Accepted, Bounced, Deferred, Outcome
-from services.notifier.smtp import Postman
+from tests.notices.posting import deliver_one
+from tests.notices.scripted_server import HANG_UP, Server, serving
 
 SENDER, RECIPIENT = "privacy@ale.example", "ana@example.com"
 MESSAGE = b".first\r\nSubject: x\r\n\r\nHello\r\n.\r\n..two\r\n"
-EXTENSIONS = "250-here\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250 SMTPUTF8\r\n"
-HANG_UP = ""
-
-
-@dataclass
-class Server:
-    """Answers each command with the next of what stands under its verb, and with "250 fine" when that is used up."""
-
-    replies: dict[str, list[str]] = field(default_factory=dict)
-    extensions: str = EXTENSIONS
-    writes: list[bytes] = field(default_factory=list)
-    mails: list[bytes] = field(default_factory=list)
-    connections: int = 0
-    writers: list[asyncio.StreamWriter] = field(default_factory=list)
-    port: int = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self.writers.append(writer)
-        writer.write(b"220 here\r\n")
-        unread, content = b"", False
-        while data := await reader.read(65536):
-            self.writes.append(data)
-            unread += data
-            while True:
-                line, end, rest = unread.partition(b"\r\n.\r\n" if content and unread != b".\r\n" else b"\r\n")
-                if not end:
-                    break
-                unread = rest
-                verb = "END" if content else line[:4].decode().strip().upper()
-                if content and line != b".":
-                    self.mails.append(line)
-                reply = self.replies[verb].pop(0) if self.replies.get(verb) else DEFAULT.get(verb, "250 fine")
-                if reply == HANG_UP:
-                    writer.transport.abort()
-                    return
-                content = verb == "DATA" and reply.startswith("354")
-                writer.write((self.extensions if verb == "EHLO" else reply + "\r\n").encode())
-        writer.close()
-
-
-DEFAULT = {"DATA": "354 go on", "END": "250 taken", "QUIT": "221 bye"}
-
-
-@asynccontextmanager
-async def serving(server: Server, patience: float = 5) -> AsyncIterator[Postman]:
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    server.port = listener.sockets[0].getsockname()[1]
-    postman = Postman(f"smtp://127.0.0.1:{server.port}", timeout=patience, size=1)
-    try:
-        yield postman
-    finally:
-        await postman.close()
-        listener.close()
-        for writer in server.writers:
-            writer.close()
-        await listener.wait_closed()
 
 
 async def test_envelope_and_content_are_one_write_each() -> None:
     server = Server()
     async with serving(server) as postman:
         for _ in range(3):
-            assert await postman.deliver(SENDER, RECIPIENT, MESSAGE) == Accepted(250)
+            assert await deliver_one(postman, SENDER, RECIPIENT, MESSAGE) == Accepted(250)
         assert server.connections == 1
         envelopes = [data for data in server.writes if data.startswith(b"MAIL")]
         assert (
@@ -87,10 +28,10 @@ async def test_envelope_and_content_are_one_write_each() -> None:
 async def test_without_the_extension_each_command_waits_for_its_reply() -> None:
     server = Server(extensions="250 here\r\n")
     async with serving(server) as postman:
-        assert await postman.deliver(SENDER, RECIPIENT, MESSAGE) == Accepted(250)
+        assert await deliver_one(postman, SENDER, RECIPIENT, MESSAGE) == Accepted(250)
         assert [data[:4] for data in server.writes[-4:-1]] == [b"MAIL", b"RCPT", b"DATA"]
         server.replies["RCPT"] = ["550 nobody"]
-        assert await postman.deliver(SENDER, RECIPIENT, MESSAGE) == Bounced(550)
+        assert await deliver_one(postman, SENDER, RECIPIENT, MESSAGE) == Bounced(550)
         assert [data[:4] for data in server.writes[-3:]] == [b"MAIL", b"RCPT", b"RSET"]
 
 
@@ -117,17 +58,17 @@ async def test_each_reply_has_its_outcome_and_the_next_mail_is_whole(
 ) -> None:
     server = Server(replies)
     async with serving(server) as postman:
-        assert await postman.deliver(SENDER, RECIPIENT, MESSAGE) == outcome
+        assert await deliver_one(postman, SENDER, RECIPIENT, MESSAGE) == outcome
         server.mails.clear()
         server.replies.clear()
-        assert await postman.deliver(SENDER, RECIPIENT, MESSAGE) == Accepted(250)
+        assert await deliver_one(postman, SENDER, RECIPIENT, MESSAGE) == Accepted(250)
         assert len(server.mails) == 1
 
 
 async def test_replies_may_come_in_any_pieces() -> None:
     server = Server({"MAIL": ["250-one\r\n250-two\r\n250 three"], "RCPT": ["251"]})
     async with serving(server) as postman:
-        assert await postman.deliver(SENDER, RECIPIENT, MESSAGE) == Accepted(250)
+        assert await deliver_one(postman, SENDER, RECIPIENT, MESSAGE) == Accepted(250)
 
 
 @pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA"])
@@ -136,9 +77,9 @@ async def test_an_idle_connection_that_is_gone_costs_the_mail_nothing(verb: str,
     """The server closes just when the next mail begins: nothing of that was sent yet."""
     server = Server()
     async with serving(server) as postman:
-        assert await postman.deliver(SENDER, RECIPIENT, MESSAGE) == Accepted(250)
+        assert await deliver_one(postman, SENDER, RECIPIENT, MESSAGE) == Accepted(250)
         server.replies[verb] = [reply]
-        given = await postman.deliver(SENDER, RECIPIENT, MESSAGE)
+        given = await deliver_one(postman, SENDER, RECIPIENT, MESSAGE)
         if verb == "MAIL" or reply == HANG_UP:
             assert given == Accepted(250)
             assert (server.connections, len(server.mails)) == (2, 2)
@@ -150,46 +91,46 @@ async def test_an_idle_connection_that_is_gone_costs_the_mail_nothing(verb: str,
 async def test_a_connection_lost_after_the_content_is_not_tried_again_at_once() -> None:
     server = Server()
     async with serving(server) as postman:
-        await postman.deliver(SENDER, RECIPIENT, MESSAGE)
+        await deliver_one(postman, SENDER, RECIPIENT, MESSAGE)
         server.replies["END"] = [HANG_UP]
-        assert await postman.deliver(SENDER, RECIPIENT, MESSAGE) == Deferred()
+        assert await deliver_one(postman, SENDER, RECIPIENT, MESSAGE) == Deferred()
         assert len(server.mails) == 2
 
 
 async def test_what_a_server_says_unasked_ends_the_connection() -> None:
     server = Server()
     async with serving(server) as postman:
-        await postman.deliver(SENDER, RECIPIENT, MESSAGE)
+        await deliver_one(postman, SENDER, RECIPIENT, MESSAGE)
         server.writers[0].write(b"250 fine\r\n")
         async with asyncio.timeout(5):
             await server.writers[0].wait_closed()
-        assert await postman.deliver(SENDER, RECIPIENT, MESSAGE) == Accepted(250)
+        assert await deliver_one(postman, SENDER, RECIPIENT, MESSAGE) == Accepted(250)
         assert server.connections == 2
 
 
 async def test_a_silent_server_is_given_up_and_the_connection_closed() -> None:
     server = Server()
     async with serving(server, patience=0.2) as postman:
-        await postman.deliver(SENDER, RECIPIENT, MESSAGE)
+        await deliver_one(postman, SENDER, RECIPIENT, MESSAGE)
         server.replies["END"] = ["250-taken"]  # and no more
-        assert await postman.deliver(SENDER, RECIPIENT, MESSAGE) == Deferred()
+        assert await deliver_one(postman, SENDER, RECIPIENT, MESSAGE) == Deferred()
         server.replies["RCPT"] = ["250-go"]
-        assert await postman.deliver(SENDER, RECIPIENT, MESSAGE) == Deferred()
+        assert await deliver_one(postman, SENDER, RECIPIENT, MESSAGE) == Deferred()
 
 
 @pytest.mark.parametrize("recipient", ["a@b>\r\nDATA\r\n", "a@b\r\n", "a> <b@c", "a@b\x00"])
 async def test_no_recipient_breaks_out_of_its_command(recipient: str) -> None:
     server = Server()
     async with serving(server) as postman:
-        assert await postman.deliver(SENDER, recipient, MESSAGE) == Bounced()
+        assert await deliver_one(postman, SENDER, recipient, MESSAGE) == Bounced()
         assert not any(b"DATA" in data for data in server.writes)
 
 
 async def test_a_mailbox_in_letters_of_its_own_is_told_to_the_server() -> None:
     server = Server()
     async with serving(server) as postman:
-        assert await postman.deliver(SENDER, "jürgen@example.com", MESSAGE) == Accepted(250)
+        assert await deliver_one(postman, SENDER, "jürgen@example.com", MESSAGE) == Accepted(250)
         assert f"SIZE={len(MESSAGE)} SMTPUTF8\r\nRCPT TO:<jürgen@example.com>\r\n".encode() in server.writes[-2]
     without = Server(extensions="250 PIPELINING\r\n")
     async with serving(without) as postman:
-        assert await postman.deliver(SENDER, "jürgen@example.com", MESSAGE) == Bounced()
+        assert await deliver_one(postman, SENDER, "jürgen@example.com", MESSAGE) == Bounced()

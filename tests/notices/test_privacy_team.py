@@ -95,7 +95,7 @@ def commands(text: str) -> list[list[str]]:
 @pytest.mark.parametrize(("notice", "code"), CASES)
 def test_each_reason_has_its_sentence_and_its_commands(renderer: MailRenderer, notice: str, code: str) -> None:
     sent = told(notice, code)
-    text = part(parsed(renderer.render(sent, NOW)), "plain")
+    text = part(parsed(renderer.letter(sent, NOW).content), "plain")
     _, page = both_forms(renderer, sent)
     for phrase in ("2 April 2026", f"habeas status {R}", *(TRIAGE if notice == "dpo_triage" else REVIEW)[code]):
         assert phrase in page
@@ -110,7 +110,7 @@ def test_each_reason_has_its_sentence_and_its_commands(renderer: MailRenderer, n
 
 @pytest.mark.parametrize(("notice", "code"), CASES)
 def test_no_command_names_what_does_not_exist(renderer: MailRenderer, notice: str, code: str) -> None:
-    given = commands(part(parsed(renderer.render(told(notice, code), NOW)), "plain"))
+    given = commands(part(parsed(renderer.letter(told(notice, code), NOW).content), "plain"))
     assert given[0] == ["habeas", "status", R]
     assert len({tuple(command) for command in given}) == len(given)
     for _, verb, reference, *options in given:

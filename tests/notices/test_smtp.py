@@ -12,6 +12,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 from services.notifier.domain import Accepted, Bounced, Deferred, Outcome
 from services.notifier.smtp import Postman, SmtpUrlError
+from tests.notices.posting import deliver_one
 
 SENDER, RECIPIENT = "privacy@ale.example", "ana@example.com"
 MESSAGE = b"Subject: x\r\n\r\nHello\r\n.\r\n..two\r\n"
@@ -96,16 +97,16 @@ async def serving(
 
 async def test_an_accepted_mail_arrives_byte_for_byte() -> None:
     async with serving() as (sink, postman):
-        assert await postman.deliver(SENDER, RECIPIENT, MESSAGE) == Accepted(250)
+        assert await deliver_one(postman, SENDER, RECIPIENT, MESSAGE) == Accepted(250)
         assert sink.mails == [(SENDER, [RECIPIENT], MESSAGE)]
 
 
 async def test_one_connection_serves_many_mails_and_no_more_are_opened_than_allowed() -> None:
     async with serving(size=2) as (sink, postman):
         for _ in range(3):
-            await postman.deliver(SENDER, RECIPIENT, MESSAGE)
+            await deliver_one(postman, SENDER, RECIPIENT, MESSAGE)
         assert sink.connections == 1
-        await asyncio.gather(*(postman.deliver(SENDER, RECIPIENT, MESSAGE) for _ in range(20)))
+        await asyncio.gather(*(deliver_one(postman, SENDER, RECIPIENT, MESSAGE) for _ in range(20)))
         assert sink.connections == 2
         assert len(sink.mails) == 23
 
@@ -131,26 +132,26 @@ async def test_each_reply_has_its_outcome_and_the_next_mail_goes_out(
     replies: dict[str, str | None], outcome: Outcome
 ) -> None:
     async with serving(replies) as (sink, postman):
-        given = await postman.deliver(SENDER, RECIPIENT, MESSAGE)
+        given = await deliver_one(postman, SENDER, RECIPIENT, MESSAGE)
         assert type(given) is type(outcome)
         if outcome.code is not None:
             assert given.code == outcome.code
         sink.replies.clear()
-        assert await postman.deliver(SENDER, RECIPIENT, MESSAGE) == Accepted(250)
+        assert await deliver_one(postman, SENDER, RECIPIENT, MESSAGE) == Accepted(250)
 
 
 async def test_a_connection_lost_while_idle_costs_no_mail() -> None:
     async with serving() as (sink, postman):
-        await postman.deliver(SENDER, RECIPIENT, MESSAGE)
+        await deliver_one(postman, SENDER, RECIPIENT, MESSAGE)
         sink.transports[0].abort()  # type: ignore[attr-defined]
-        assert await postman.deliver(SENDER, RECIPIENT, MESSAGE) == Accepted(250)
+        assert await deliver_one(postman, SENDER, RECIPIENT, MESSAGE) == Accepted(250)
         assert (sink.connections, len(sink.mails)) == (2, 2)
 
 
 async def test_nobody_listening_is_deferred() -> None:
     async with serving() as (sink, _):
         port = sink.port
-    assert await Postman(f"smtp://127.0.0.1:{port}").deliver(SENDER, RECIPIENT, MESSAGE) == Deferred()
+    assert await deliver_one(Postman(f"smtp://127.0.0.1:{port}"), SENDER, RECIPIENT, MESSAGE) == Deferred()
 
 
 async def test_a_server_that_says_nothing_is_deferred() -> None:
@@ -160,7 +161,10 @@ async def test_a_server_that_says_nothing_is_deferred() -> None:
     writers: list[asyncio.StreamWriter] = []
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        assert await Postman(f"smtp://127.0.0.1:{port}", timeout=0.2).deliver(SENDER, RECIPIENT, MESSAGE) == Deferred()
+        assert (
+            await deliver_one(Postman(f"smtp://127.0.0.1:{port}", timeout=0.2), SENDER, RECIPIENT, MESSAGE)
+            == Deferred()
+        )
         for writer in writers:
             writer.close()
 
@@ -172,14 +176,14 @@ async def test_credentials_are_used_and_bad_ones_defer() -> None:
 
     options = {"authenticator": authenticate, "auth_required": True, "auth_require_tls": False}
     async with serving(credentials="us%20er:p%40ss@", **options) as (_, postman):
-        assert await postman.deliver(SENDER, RECIPIENT, MESSAGE) == Accepted(250)
+        assert await deliver_one(postman, SENDER, RECIPIENT, MESSAGE) == Accepted(250)
     async with serving(credentials="user:wrong@", **options) as (_, postman):
-        assert await postman.deliver(SENDER, RECIPIENT, MESSAGE) == Deferred(535)
+        assert await deliver_one(postman, SENDER, RECIPIENT, MESSAGE) == Deferred(535)
 
 
 async def test_a_mailbox_in_letters_of_its_own_needs_a_server_that_knows_them() -> None:
     async with serving() as (sink, postman):
-        assert await postman.deliver(SENDER, "jürgen@example.com", MESSAGE) == Accepted(250)
+        assert await deliver_one(postman, SENDER, "jürgen@example.com", MESSAGE) == Accepted(250)
         assert sink.mails[0][1] == ["jürgen@example.com"]
 
 
@@ -188,7 +192,7 @@ async def test_no_address_gets_into_the_log_whatever_the_server_says() -> None:
     for verb, reply in quoting.items():
         with structlog.testing.capture_logs() as logged:
             async with serving({verb: reply}) as (_, postman):
-                outcome = await postman.deliver(SENDER, RECIPIENT, MESSAGE)
+                outcome = await deliver_one(postman, SENDER, RECIPIENT, MESSAGE)
         assert "ana@" not in f"{logged} {outcome!r}"
 
 

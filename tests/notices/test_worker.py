@@ -1,9 +1,10 @@
 """The sending loop on real PostgreSQL: each mail once, each outcome told, nothing lost to trouble or to a stop."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -13,14 +14,23 @@ import structlog
 
 from services.notifier import store
 from services.notifier.desk import Desk
-from services.notifier.domain import GIVE_UP_AFTER, Accepted, AddressError, Deferred, Key, Mail, Outcome
+from services.notifier.domain import (
+    GIVE_UP_AFTER,
+    Accepted,
+    AddressError,
+    Answered,
+    Deferred,
+    Key,
+    Letter,
+    Mail,
+    Outcome,
+)
 from services.notifier.store import Claimed, NewNotice
 from services.notifier.worker import Worker
 from shared.database import Connection, Pool
 from shared.messaging.outbox import Outgoing
+from tests.notices.posting import Post, Posting
 from tests.notices.samples import NOW, notice, personal
-
-Post = Callable[[Mail, datetime], Awaitable[Outcome]]
 
 
 class Outbox:
@@ -65,8 +75,27 @@ async def record(pool: Pool, count: int, start: int = 1) -> None:
         await store.record(connection, [NewNotice(key, b"{}") for key in keys], NOW)
 
 
-def worker(pool: Pool, post: Post, outbox: Outbox, clock: Clock | None = None, **options: Any) -> Worker:
-    return Worker(pool=pool, open_mail=opened, post=post, outbox=outbox, clock=clock or Clock(), **options)
+async def accept(given: Mail, at: datetime) -> Outcome:
+    return Accepted(250)
+
+
+def worker(
+    pool: Pool,
+    post: Post,
+    outbox: Outbox,
+    clock: Clock | None = None,
+    open_mail: Callable[[Claimed], Mail] = opened,
+    **options: Any,
+) -> Worker:
+    posting = Posting(open_mail, post)
+    return Worker(
+        pool=pool,
+        write=posting.write,
+        deliver=posting.deliver,
+        outbox=outbox,
+        clock=clock or Clock(),
+        **options,
+    )
 
 
 async def rows(pool: Pool) -> list[tuple[str, int]]:
@@ -177,17 +206,36 @@ async def test_a_deferred_mail_is_tried_again_later_until_it_is_given_up(pool: P
 async def test_a_mail_that_cannot_be_made_does_not_stop_the_others(
     pool: Pool, trouble: Exception, state: str, told: int
 ) -> None:
-    async def post(given: Mail, at: datetime) -> Outcome:
-        if given.notice.request_id == UUID(int=1):
+    def open_mail(claimed: Claimed) -> Mail:
+        if claimed.key.request_id == UUID(int=1):
             raise trouble
-        return Accepted(250)
+        return opened(claimed)
 
     outbox = Outbox()
     await record(pool, 3)
     with structlog.testing.capture_logs() as logged:
-        async with worker(pool, post, outbox).running():
+        async with worker(pool, accept, outbox, open_mail=open_mail).running():
             await outbox.until(2 + told)
     assert await rows(pool) == [(state, 1), ("accepted", 1), ("accepted", 1)]
+    assert all("ana@" not in str({**entry, "exc_info": None}) for entry in logged)
+
+
+async def test_what_was_being_sent_when_sending_failed_is_tried_again(pool: Pool) -> None:
+    """A fault of ours between the letters and the mail server: none of them may stay claimed and forgotten."""
+    outbox, letters = Outbox(), Posting(opened, accept)
+
+    async def deliver(given: Iterator[Letter], answered: Answered) -> None:
+        first, second, _third = islice(given, 3)
+        answered(second, Accepted(250))
+        raise ZeroDivisionError(first.recipient)
+
+    await record(pool, 3)
+    given = Worker(pool=pool, write=letters.write, deliver=deliver, outbox=outbox, clock=Clock(), conversations=1)
+    with structlog.testing.capture_logs() as logged:
+        async with given.running():
+            await outbox.until(1)
+    assert sorted(await rows(pool)) == [("accepted", 1), ("deferred", 1), ("deferred", 1)]
+    assert [entry["event"] for entry in logged].count("notice_failed") == 2
     assert all("ana@" not in str({**entry, "exc_info": None}) for entry in logged)
 
 
@@ -226,12 +274,9 @@ async def test_an_outcome_is_told_in_the_transaction_that_writes_it(pool: Pool) 
                 raise OSError("no space")
             await super().write(connection, records)
 
-    async def post(given: Mail, at: datetime) -> Outcome:
-        return Accepted(250)
-
     outbox = Failing()
     await record(pool, 1)
-    async with worker(pool, post, outbox).running():
+    async with worker(pool, accept, outbox).running():
         await outbox.until(1)
     assert failures == 0
     assert await rows(pool) == [("accepted", 1)]
@@ -251,11 +296,8 @@ async def test_the_database_going_away_is_waited_out(pool: Pool) -> None:
             async with pool.acquire() as connection:
                 yield connection
 
-    async def post(given: Mail, at: datetime) -> Outcome:
-        return Accepted(250)
-
     outbox = Outbox()
     await record(pool, 1)
-    async with worker(Gone(), post, outbox).running():  # type: ignore[arg-type]
+    async with worker(Gone(), accept, outbox).running():  # type: ignore[arg-type]
         await outbox.until(1)
     assert await rows(pool) == [("accepted", 1)]

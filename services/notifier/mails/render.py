@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
-from services.notifier.domain import AddressError, Mail, UnknownNoticeError
+from services.notifier.domain import AddressError, Letter, Mail, UnknownNoticeError
 from services.notifier.mails.form import Blanks, Encoded, fill_later, written
 from services.notifier.mails.mime import alternative, header
 from services.notifier.mails.statement import Clerk
@@ -80,11 +80,12 @@ class MailRenderer:
             for file in (_FOLDER / language).glob("[a-z]*.jinja")
         }
         self._from = header("From", formataddr((registry.mails.sender_name, registry.mails.sender_address)))
+        self._sender = registry.mails.sender_address
         self._domain = registry.mails.sender_address.rpartition("@")[2]
         self._form = lru_cache(_FORMS)(self._new_form)
         self._clerk = lru_cache(_CLERKS)(self._new_clerk)
 
-    def address(self, mail: Mail) -> str:
+    def _address(self, mail: Mail) -> str:
         """Where the mail goes, its domain in ASCII. Raises `AddressError`."""
         if mail.notice.recipient is Recipient.DPO:
             return self._registry.controller.dpo_email
@@ -99,23 +100,23 @@ class MailRenderer:
         except UnicodeError:
             raise AddressError("has a domain that cannot exist") from None
 
-    def render(self, mail: Mail, at: datetime) -> bytes:
-        """The whole message, CRLF line ends. `at` becomes its Date; all else depends on the notice alone, so that a
-        repeat is recognisable. Raises `AddressError`, `UnknownNoticeError`."""
+    def letter(self, mail: Mail, at: datetime) -> Letter:
+        """The whole letter. `at` becomes its Date; all else depends on the notice alone, so that a repeat is
+        recognisable. Raises `AddressError`, `UnknownNoticeError`."""
         notice, shown, name = mail.notice, shown_notice(mail), letter_of(mail)
         audience = audience_of(mail)
         clerk = self._clerk(str(notice.right), self._language(mail.personal.language), audience)
         words = clerk.words
         if (words.language, name) not in self._letters:
             raise UnknownNoticeError(notice.notice, words.language)
-        address = self.address(mail)
+        address = self._address(mail)
         # The privacy team's letters are rare, and hold commands whose lines break where their words allow.
         blanks = Blanks(are_left=notice.recipient is not Recipient.DPO)
         subject = words.of("subject", subject_of(mail), reference=blanks(notice.reference))
         seen = (bystander_view if audience is Audience.BYSTANDER else view)(mail, clerk, blanks)
         form = (self._form if blanks.are_left else self._new_form)(words.language, name, subject, seen)
         identity = f"{shown}.{notice.recipient}.{notice.ordinal}.{notice.request_id}"
-        return alternative(
+        content = alternative(
             (
                 self._from,
                 header("To", address, utf8=True),
@@ -131,6 +132,7 @@ class MailRenderer:
             html=form.html.with_values(blanks.values),
             boundary="=_" + hashlib.sha256(identity.encode()).hexdigest()[:32],
         )
+        return Letter(self._sender, address, content)
 
     def _new_clerk(self, right: str, language: str, audience: Audience) -> Clerk:
         return Clerk(right, self._registry, self._words_for[language, audience])
@@ -141,11 +143,6 @@ class MailRenderer:
         body = Markup(letter.html.render(mail=seen))  # noqa: S704 - our own template has escaped it
         text = _BLANK_LINES.sub("\n\n", self._frame.text.render(shared, body=letter.text.render(mail=seen))).strip()
         return _Form(Encoded(text), Encoded(self._frame.html.render(shared, body=body), escape))
-
-    @property
-    def sender(self) -> str:
-        """The envelope's sender."""
-        return self._registry.mails.sender_address
 
     def _language(self, language: str) -> str:
         """The person's if there are words in it, else the controller's first."""
