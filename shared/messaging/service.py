@@ -49,7 +49,7 @@ _FETCH_WAIT_MS = 50
 """How long the broker may hold back an answer without records. What comes on a partition that is not asked for in it
 waits as long; asking more often costs an idle service more."""
 
-_FETCH_BYTES = 128 * 1024
+_FETCH_BYTES = 256 * 1024
 """What is asked for of each partition at a time; a larger record comes all the same, alone (KIP-74)."""
 
 _SESSION_MS = 6_000
