@@ -27,7 +27,9 @@ class ServiceSettings(BaseSettings):
     keys: Path = Field(description="this service's key file, a JWK Set")
     http_host: str = Field("127.0.0.1", description="address that health and metrics answer on")
     http_port: int = Field(0, ge=0, le=65535, description="their port; 0 takes a free one and logs it")
-    batch_records: int = Field(500, ge=1, le=5000, description="records taken from Kafka at a time, at most")
+    batch_records: int = Field(
+        1000, ge=1, le=5000, description="records taken from Kafka at a time, at most; large ones are fewer"
+    )
     pause_after: int = Field(
         100, ge=1, description="undecodable records in a row after which their partition is paused (`habeas topics`)"
     )

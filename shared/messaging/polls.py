@@ -23,6 +23,10 @@ _LEAST_SHARE = 50
 """The part of a batch that each group of topics has, however much waits on those before it: nothing waits for ever."""
 
 
+_BATCH_BYTES = 1_250_000
+"""What a batch holds at most if its records are as large as those of the last one: opened, they take ten times that."""
+
+
 class Polls:
     """Takes batches from a consumer."""
 
@@ -32,13 +36,16 @@ class Polls:
         self._named = frozenset(chain.from_iterable(first))
         self._most = most
         self._begun = 0.0
+        self._record_bytes = 0
+        """The mean size of the last batch's records."""
 
     async def poll(self, consumer: AIOKafkaConsumer) -> tuple[Any, ...]:
         """Group by group, and of each partition of a group a fair share.
 
         The answers to one request lie on as many topics as there are systems: taken together, it is decided about once.
         """
-        least = max(1, self._most // _LEAST_SHARE)
+        most = min(self._most, max(_LEAST_SHARE, _BATCH_BYTES // max(1, self._record_bytes)))
+        least = max(1, most // _LEAST_SHARE)
         records = _all_of(await consumer.getmany(timeout_ms=_POLL_MS, max_records=least))
         early = self._begun + _LINGER - time.monotonic()
         if records and early > 0:
@@ -46,7 +53,8 @@ class Polls:
         if records:
             groups = self._groups(consumer)
             for behind, group in zip(reversed(range(len(groups))), groups, strict=True):
-                await _fill(records, self._most - behind * least, consumer, group)
+                await _fill(records, most - behind * least, consumer, group)
+            self._record_bytes = sum([len(record.value or b"") for record in records]) // len(records)
         self._begun = time.monotonic()
         return tuple(records)
 
